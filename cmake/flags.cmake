@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# cni_flags: what every target of ours is compiled and linked with.
+option(CNI_WARNINGS_AS_ERRORS "Treat warnings as errors" OFF)
+
+add_library(cni_flags INTERFACE)
+target_include_directories(cni_flags INTERFACE ${PROJECT_SOURCE_DIR}/libcni)
+target_compile_definitions(cni_flags INTERFACE _GNU_SOURCE CNIPP_VERSION="${PROJECT_VERSION}")
+target_compile_options(cni_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Wcast-qual
+  -Wformat=2 -Wundef -Wnull-dereference -Wextra-semi -Wnon-virtual-dtor -Woverloaded-virtual
+  -Wimplicit-fallthrough -Wno-missing-field-initializers
+  $<$<CXX_COMPILER_ID:GNU>:-Wduplicated-cond -Wlogical-op -Wuseless-cast>
+  $<$<BOOL:${CNI_WARNINGS_AS_ERRORS}>:-Werror>)
+
+target_compile_options(cni_flags INTERFACE -ffunction-sections -fdata-sections)
+target_link_options(cni_flags INTERFACE -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now
+                    -Wl,-z,noexecstack)
+target_compile_definitions(cni_flags INTERFACE $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
+
+# The hardening of distributions, for what is installed.
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+target_compile_options(cni_flags INTERFACE
+  $<$<CONFIG:Release>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+  -fcf-protection>)
+
+if(CNI_STATIC)
+  target_compile_options(cni_flags INTERFACE -fPIE)
+  target_link_options(cni_flags INTERFACE -static-pie)
+  # A static glibc cannot look up protocols by name; libnl never does so for us.
+  target_link_options(cni_flags INTERFACE -Wl,--no-warnings)
+else()
+  set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+  include(CheckPIESupported)
+  check_pie_supported(LANGUAGES CXX)
+endif()
+target_link_options(cni_flags INTERFACE $<$<CONFIG:Release>:-s>)
+
+if(CNI_SANITIZE)
+  set(sanitize -fsanitize=address,undefined -fno-sanitize-recover=undefined
+      -fno-omit-frame-pointer)
+  target_compile_options(cni_flags INTERFACE ${sanitize})
+  target_link_options(cni_flags INTERFACE ${sanitize})
+endif()

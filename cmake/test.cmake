@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+# cni_add_test(NAME LABEL label [LIBRARIES lib...] SOURCES file...)
+#   A Catch2 program; every case becomes one ctest, run in its own process. Exit status 77 means
+#   skipped.
+find_package(Catch2 REQUIRED)
+include(Catch)
+
+add_library(cni_test_main OBJECT ${PROJECT_SOURCE_DIR}/tests/main.cpp)
+target_link_libraries(cni_test_main PUBLIC cni_flags Catch2::Catch2)
+target_include_directories(cni_test_main PUBLIC ${PROJECT_SOURCE_DIR}/tests)
+if(Catch2_VERSION VERSION_GREATER_EQUAL 3)
+  target_compile_definitions(cni_test_main PUBLIC CNI_CATCH2_V3)
+endif()
+
+function(cni_add_test name)
+  cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "SOURCES;LIBRARIES;DEPENDS" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test-bin)
+  target_link_libraries(${name} PRIVATE cni_test_main ${arg_LIBRARIES})
+  # Catch2's assertion macros trip these.
+  target_compile_options(${name} PRIVATE -Wno-null-dereference -Wno-useless-cast)
+  if(arg_DEPENDS)
+    add_dependencies(${name} ${arg_DEPENDS})
+  endif()
+  catch_discover_tests(${name} TEST_PREFIX "${name}: " DISCOVERY_MODE PRE_TEST
+    PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT ${arg_TIMEOUT} LABELS ${arg_LABEL})
+endfunction()

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "base/file_lock.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include <cerrno>
+#include <string_view>
+
+#include "base/concat.h"
+#include "base/deadline.h"
+#include "base/error.h"
+
+namespace cni {
+namespace {
+
+/// " (held by pid 12)" from the /proc/locks line of this inode, or "".
+std::string holder(int fd) {
+  struct stat info{};
+  if (::fstat(fd, &info) != 0) return {};
+  const std::string suffix = concat(":", info.st_ino, " ");
+  try {
+    const std::string locks = read_file("/proc/locks");
+    std::string_view rest = locks;
+    while (!rest.empty()) {
+      const auto end = rest.find('\n');
+      const std::string_view line = rest.substr(0, end);
+      rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+      // "1: FLOCK  ADVISORY  WRITE 1234 00:19:5678 0 EOF"; waiters have "->" after the number
+      if (line.find(suffix) == std::string_view::npos) continue;
+      if (line.find("->") != std::string_view::npos) continue;
+      const auto kind = line.find("WRITE ");
+      if (kind == std::string_view::npos) continue;
+      const std::string_view pid = line.substr(kind + 6, line.find(' ', kind + 6) - kind - 6);
+      return concat(" (held by pid ", pid, ")");
+    }
+  } catch (const Error&) {
+    // No /proc: the message then does without the holder.
+  }
+  return {};
+}
+
+/// A timer that keeps interrupting a blocking flock(2) after the deadline, so that the wait costs no
+/// polling: the kernel queues waiters fairly.
+class Alarm {
+ public:
+  explicit Alarm(std::chrono::milliseconds after) {
+    struct sigaction action{};
+    action.sa_handler = [](int) {};  // no SA_RESTART: flock returns EINTR
+    ::sigaction(SIGALRM, &action, &old_action_);
+    const auto ms = after.count() > 0 ? after.count() : 1;
+    const itimerval timer{{0, 50'000}, {ms / 1000, (ms % 1000) * 1000}};
+    ::setitimer(ITIMER_REAL, &timer, nullptr);
+  }
+  Alarm(const Alarm&) = delete;
+  Alarm& operator=(const Alarm&) = delete;
+  ~Alarm() {
+    const itimerval off{};
+    ::setitimer(ITIMER_REAL, &off, nullptr);
+    ::sigaction(SIGALRM, &old_action_, nullptr);
+  }
+
+ private:
+  struct sigaction old_action_ {};
+};
+
+}  // namespace
+
+FileLock FileLock::acquire(const std::string& path, unsigned mode) {
+  return acquire(open_file(path, O_RDONLY | O_CREAT, mode), path);
+}
+
+FileLock FileLock::acquire(Fd fd, const std::string& path) {
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return FileLock(std::move(fd));
+  if (errno != EWOULDBLOCK && errno != EINTR) throw_errno(concat("lock ", quote(path)));
+  const Alarm alarm(Deadline::remaining());
+  while (::flock(fd.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) throw_errno(concat("lock ", quote(path)));
+    if (Deadline::passed()) Deadline::expired(concat("lock ", quote(path), holder(fd.get())));
+  }
+  return FileLock(std::move(fd));
+}
+
+}  // namespace cni

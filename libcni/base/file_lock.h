@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <string>
+
+#include "base/fd.h"
+
+namespace cni {
+
+/// An exclusive flock(2) on a file or directory; released by the destructor and by the kernel when
+/// the process dies. Waits within the verb's Deadline, then throws Error{kTryAgain} naming the
+/// holder (from /proc/locks) where it can be told.
+class [[nodiscard]] FileLock {
+ public:
+  /// Opens path read-only, creating it with `mode`. Missing parent directories are an error.
+  static FileLock acquire(const std::string& path, unsigned mode = 0600);
+  /// Locks an open descriptor; `path` is for messages.
+  static FileLock acquire(Fd fd, const std::string& path);
+
+  [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+
+ private:
+  explicit FileLock(Fd fd) noexcept : fd_(std::move(fd)) {}
+  Fd fd_;
+};
+
+}  // namespace cni

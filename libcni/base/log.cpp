@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "base/log.h"
+
+#include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <exception>
+#include <memory>
+
+#include "base/concat.h"
+
+namespace cni::log {
+namespace {
+
+/// Writes whole lines with one write(2): parallel plugins share the stream.
+class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ protected:
+  void sink_it_(const spdlog::details::log_msg& msg) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(msg, line);
+    // A closed stderr must not fail the verb.
+    [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, line.data(), line.size());
+  }
+  void flush_() override {}
+};
+
+struct State {
+  Options options;
+  std::unique_ptr<spdlog::logger> logger;
+  std::string context;
+};
+
+State& state() {
+  static State* const instance = new State;  // never destroyed: Steps may end during exit
+  return *instance;
+}
+
+spdlog::level::level_enum to_spdlog(Level level) {
+  switch (level) {
+    case Level::kDebug: return spdlog::level::debug;
+    case Level::kInfo: return spdlog::level::info;
+    case Level::kWarn: return spdlog::level::warn;
+    case Level::kError: return spdlog::level::err;
+    case Level::kOff: break;
+  }
+  return spdlog::level::off;
+}
+
+/// Values come from the caller: quoted where they could break the line.
+std::string field(std::string_view key, const std::string& value) {
+  if (value.empty()) return {};
+  const bool plain = value.find_first_not_of(
+                         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                         "_.-:/@%+") == std::string::npos;
+  return concat(" ", key, "=", plain ? value : quote(value));
+}
+
+void open_logger(State& s) {
+  spdlog::sink_ptr sink;
+  if (!s.options.file.empty()) {
+    try {
+      sink = std::make_shared<spdlog::sinks::basic_file_sink_st>(s.options.file);
+    } catch (const std::exception& error) {
+      const std::string line =
+          concat("cnipp: cannot open log file, using stderr: ", error.what(), "\n");
+      [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, line.data(), line.size());
+    }
+  }
+  if (!sink) sink = std::make_shared<StderrSink>();
+  s.logger = std::make_unique<spdlog::logger>(s.options.plugin, sink);
+  s.logger->set_level(spdlog::level::debug);
+  s.logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+  const Options& o = s.options;
+  s.context = concat(" pid=", ::getpid(), field("plugin", o.plugin), field("verb", o.verb),
+                     field("network", o.network), field("container", o.container_id),
+                     field("ifname", o.ifname));
+}
+
+void write_line(Level level, std::string_view text) noexcept {
+  try {
+    State& s = state();
+    if (level < s.options.level) return;
+    if (!s.logger) open_logger(s);
+    const std::string line = concat(text, s.context);
+    s.logger->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
+    s.logger->flush();
+  } catch (...) {
+    // Logging never fails a verb.
+  }
+}
+
+}  // namespace
+
+void configure(Options options) noexcept {
+  State& s = state();
+  s.options = std::move(options);
+  s.logger.reset();
+}
+
+bool parse_level(std::string_view text, Level& level) noexcept {
+  static constexpr struct {
+    std::string_view name;
+    Level level;
+  } kNames[] = {{"debug", Level::kDebug}, {"info", Level::kInfo}, {"warn", Level::kWarn},
+                {"warning", Level::kWarn}, {"error", Level::kError}, {"off", Level::kOff}};
+  for (const auto& entry : kNames) {
+    if (entry.name != text) continue;
+    level = entry.level;
+    return true;
+  }
+  level = Level::kError;
+  return false;
+}
+
+bool enabled(Level level) noexcept { return level >= state().options.level; }
+
+void debug(std::string_view text) noexcept { write_line(Level::kDebug, text); }
+void info(std::string_view text) noexcept { write_line(Level::kInfo, text); }
+void warn(std::string_view text) noexcept { write_line(Level::kWarn, text); }
+void error(std::string_view text) noexcept { write_line(Level::kError, text); }
+
+Step::Step(std::string_view what) {
+  if (!enabled(Level::kInfo)) return;
+  what_ = what;
+  exceptions_ = std::uncaught_exceptions();
+  start_ = std::chrono::steady_clock::now();
+}
+
+Step::~Step() {
+  if (what_.empty()) return;
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(
+      std::chrono::steady_clock::now() - start_);
+  const bool failed = std::uncaught_exceptions() > exceptions_;
+  write_line(Level::kInfo, concat(what_, failed ? " failed" : "", " us=", us.count()));
+}
+
+}  // namespace cni::log

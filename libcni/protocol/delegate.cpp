@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "protocol/delegate.h"
+
+#include <sys/stat.h>
+
+#include "base/concat.h"
+#include "base/error.h"
+#include "base/log.h"
+
+namespace cni {
+namespace {
+
+constexpr std::size_t kMaxQuoted = 1000;
+
+std::string ipam_type(const Request& request) {
+  return request.conf.root()["ipam"]["type"].string_or("");
+}
+
+void run_ipam(const Request& request, Command command) {
+  const std::string type = ipam_type(request);
+  if (type.empty()) return;
+  const log::Step timed(concat("ipam ", type, " ", text(command)));
+  Delegate::start(request, type, command).wait();
+}
+
+}  // namespace
+
+std::string find_plugin(std::string_view type, std::string_view search_path) {
+  if (!is_valid_plugin_type(type)) {
+    throw Error(ErrorCode::kInvalidConfig, concat("invalid plugin name: ", quote(type)));
+  }
+  if (search_path.empty()) {
+    throw Error(ErrorCode::kInvalidEnvironment, "required env variables [CNI_PATH] missing",
+                concat("needed to find plugin ", quote(type)));
+  }
+  std::string_view rest = search_path;
+  for (;;) {
+    const auto colon = rest.find(':');
+    const std::string_view dir = rest.substr(0, colon);
+    std::string path = concat(dir, dir.empty() ? "" : "/", type);
+    struct stat info {};
+    if (::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode)) return path;
+    if (colon == rest.npos) break;
+    rest.remove_prefix(colon + 1);
+  }
+  throw Error(ErrorCode::kDelegate,
+              concat("failed to find plugin ", quote(type), " in path ", quote(search_path)));
+}
+
+void require_success(std::string_view plugin, const ExitStatus& status,
+                     const std::string& output) {
+  if (status.ok()) return;
+  if (output.empty()) {
+    throw Error(ErrorCode::kDelegate,
+                concat("plugin ", quote(plugin), " failed with no error message"), status.text());
+  }
+  std::optional<Error> own;
+  try {
+    const Json document = Json::parse(output);
+    const JsonRef root = document.root();
+    own.emplace(static_cast<ErrorCode>(root["code"].int_or(0, 0, 0xffffffff)),
+                root["msg"].string_or(""), root["details"].string_or(""));
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kDelegate,
+                concat("plugin ", quote(plugin), " failed (", status.text(),
+                       ") and its output is no CNI error"),
+                concat(error.what(), ": ", quote(std::string_view(output).substr(0, kMaxQuoted))));
+  }
+  throw *own;
+}
+
+Delegate Delegate::start(const Request& request, std::string_view type, Command command) {
+  const std::string path = find_plugin(type, request.path);
+  Environment environment = request.environment;
+  environment.set("CNI_COMMAND", text(command));
+  return Delegate(
+      Child::start(path, {std::string(path)}, environment.entries(), request.input),
+      std::string(type), request.conf.version);
+}
+
+void Delegate::wait() {
+  std::string output;
+  const ExitStatus status = child_.wait(output);
+  require_success(type_, status, output);
+}
+
+Result Delegate::wait_result() {
+  std::string output;
+  const ExitStatus status = child_.wait(output);
+  require_success(type_, status, output);
+  try {
+    return parse_result(Json::parse(output).root(), version_);
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kDelegate,
+                concat("plugin ", quote(type_), " succeeded but its output is no CNI result"),
+                concat(error.what(), ": ", quote(std::string_view(output).substr(0, kMaxQuoted))));
+  }
+}
+
+namespace ipam {
+
+std::optional<Delegate> start_add(const Request& request, Rollback& rollback) {
+  const std::string type = ipam_type(request);
+  if (type.empty()) return std::nullopt;
+  std::optional<Delegate> delegate = Delegate::start(request, type, Command::kAdd);
+  rollback.on_failure("release addresses", [&request] { del(request); });
+  return delegate;
+}
+
+Result finish_add(Delegate& delegate) {
+  const log::Step timed("wait for ipam");
+  Result result = delegate.wait_result();
+  if (result.ips.empty()) {
+    throw Error(ErrorCode::kDelegate, "IPAM plugin returned missing IP config");
+  }
+  return result;
+}
+
+void check(const Request& request) { run_ipam(request, Command::kCheck); }
+void del(const Request& request) { run_ipam(request, Command::kDel); }
+void gc(const Request& request) { run_ipam(request, Command::kGc); }
+void status(const Request& request) { run_ipam(request, Command::kStatus); }
+
+}  // namespace ipam
+}  // namespace cni

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/process.h"
+#include "base/rollback.h"
+#include "model/result.h"
+#include "protocol/request.h"
+
+namespace cni {
+
+/// The first regular file `type` in the ':'-separated directories of `search_path`; an empty element
+/// is the current directory. Throws Error: kInvalidConfig for an unusable type, kInvalidEnvironment
+/// for an empty path, kDelegate when there is no such file.
+[[nodiscard]] std::string find_plugin(std::string_view type, std::string_view search_path);
+
+/// Turns what a plugin left behind into its result text. A failure throws the plugin's own error
+/// object (code, msg, details), or kDelegate when there is none to be read.
+void require_success(std::string_view plugin, const ExitStatus& status, const std::string& output);
+
+/// Another plugin of the network, called as the specification's section 4 says: same stdin, same
+/// environment except CNI_COMMAND, stderr ours, found over CNI_PATH, killed when we die.
+class [[nodiscard]] Delegate {
+ public:
+  /// Starts the plugin and returns while it runs.
+  static Delegate start(const Request& request, std::string_view type, Command command);
+
+  /// Waits for the end. Throws as require_success.
+  void wait();
+  /// Waits and reads the result; without cniVersion it is taken in the configuration's version.
+  Result wait_result();
+
+ private:
+  Delegate(Child child, std::string type, SpecVersion version)
+      : child_(std::move(child)), type_(std::move(type)), version_(version) {}
+  Child child_;
+  std::string type_;
+  SpecVersion version_;
+};
+
+namespace ipam {
+
+/// An IPAM ADD under way. Unless `rollback` is committed, the address is released again, also when
+/// the ADD itself failed or was never waited for (specification section 4: "DEL after a failed ADD").
+/// A layer-2 network (no ipam.type) gives nullopt.
+std::optional<Delegate> start_add(const Request& request, Rollback& rollback);
+/// Waits; throws Error{kDelegate} when the result holds no address.
+Result finish_add(Delegate& delegate);
+
+// The other verbs, to their end; nothing happens in a layer-2 network.
+void check(const Request& request);
+void del(const Request& request);
+void gc(const Request& request);
+void status(const Request& request);
+
+}  // namespace ipam
+}  // namespace cni

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "protocol/plugin.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <exception>
+#include <new>
+
+#include "base/concat.h"
+#include "base/deadline.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/log.h"
+
+#ifndef CNIPP_VERSION
+#define CNIPP_VERSION "unknown"
+#endif
+
+namespace cni {
+namespace {
+
+constexpr int kIndent = 4;
+constexpr std::int64_t kMaxTimeoutSeconds = 3600;
+
+std::string version_list(std::string_view separator, bool quoted) {
+  std::string out;
+  for (const std::string_view version : kSupportedVersions) {
+    if (!out.empty()) out += separator;
+    out += quoted ? quote(version) : std::string(version);
+  }
+  return out;
+}
+
+std::string version_json() {
+  return concat("{\"cniVersion\":", quote(text(kLatestVersion)), ",\"supportedVersions\":[",
+                version_list(",", true), "]}\n");
+}
+
+std::string error_json(const Error& error, SpecVersion version) {
+  Json out = Json::object();
+  out.set("cniVersion", text(version));
+  out.set("code", static_cast<unsigned>(error.code()));
+  out.set("msg", error.msg());
+  if (!error.details().empty()) out.set("details", error.details());
+  return out.dump(kIndent);
+}
+
+void configure_log(const Plugin& plugin, const Request& request, std::string_view level,
+                   const std::string& file) {
+  log::Options options;
+  options.plugin = plugin.name;
+  options.verb = text(request.command);
+  options.network = request.conf.name;
+  options.container_id = request.container_id;
+  options.ifname = request.ifname;
+  options.file = file;
+  const bool known = level.empty() || log::parse_level(level, options.level);
+  log::configure(std::move(options));
+  if (!known) log::error(concat("logLevel: unknown level ", quote(level), ", using error"));
+}
+
+/// Configuration keys first, the environment over them: an operator debugging one call wins.
+void configure_log(const Plugin& plugin, const Request& request) {
+  std::string level = request.environment.get("CNI_LOG_LEVEL");
+  std::string file = request.environment.get("CNI_LOG_FILE");
+  const JsonRef root = request.conf.root();
+  // Logging never fails a verb: keys of a wrong type are passed over.
+  if (level.empty() && root["logLevel"].is_string()) level = root["logLevel"].string();
+  if (file.empty() && root["logFile"].is_string()) file = root["logFile"].string();
+  configure_log(plugin, request, level, file);
+}
+
+void start_deadline(const Request& request) {
+  std::int64_t seconds = Deadline::kDefault.count();
+  const std::string from_environment = request.environment.get("CNI_TIMEOUT_SECONDS");
+  const JsonRef from_config = request.conf.root()["timeoutSeconds"];
+  if (!from_environment.empty()) {
+    seconds = 0;
+    for (const char c : from_environment) {
+      if (c < '0' || c > '9' || seconds > kMaxTimeoutSeconds) {
+        seconds = -1;
+        break;
+      }
+      seconds = seconds * 10 + (c - '0');
+    }
+    if (seconds < 1 || seconds > kMaxTimeoutSeconds) {
+      throw Error(ErrorCode::kInvalidEnvironment,
+                  concat("CNI_TIMEOUT_SECONDS: must be between 1 and ", kMaxTimeoutSeconds,
+                         ", got ", quote(from_environment)));
+    }
+  } else {
+    seconds = from_config.int_or(seconds, 1, kMaxTimeoutSeconds);
+  }
+  Deadline::start(std::chrono::seconds(seconds));
+}
+
+std::string dispatch(const Plugin& plugin, const Request& request) {
+  const log::Step timed("verb");
+  switch (request.command) {
+    case Command::kAdd: return to_json(plugin.add(request), request.conf.version).dump(kIndent);
+    case Command::kDel: plugin.del(request); break;
+    case Command::kCheck: plugin.check(request); break;
+    case Command::kGc: plugin.gc(request); break;
+    case Command::kStatus: plugin.status(request); break;
+    case Command::kVersion: return version_json();
+  }
+  return {};
+}
+
+int report(const Error& error, SpecVersion version, std::string& out) {
+  log::error(error.what());
+  out = error_json(error, version);
+  return 1;
+}
+
+std::string real_input() {
+  try {
+    return read_all(STDIN_FILENO, "stdin");
+  } catch (const KernelError& error) {
+    throw Error(ErrorCode::kIo, concat("error reading from stdin: ", error.what()));
+  }
+}
+
+}  // namespace
+
+int run(const Plugin& plugin, const Environment& environment,
+        const std::function<std::string()>& read_input, std::string& out, std::string& err) {
+  SpecVersion version = kLatestVersion;
+  Request request;
+  try {
+    if (environment.get("CNI_COMMAND").empty()) {
+      err = concat("CNI ", plugin.name, " plugin cnipp " CNIPP_VERSION "\n",
+                   "CNI protocol versions supported: ", version_list(", ", false), "\n");
+      return 0;
+    }
+    ParsedEnvironment parsed = parse_environment(environment);
+    request = std::move(parsed.request);
+    if (parsed.command == Command::kVersion) {
+      out = version_json();
+      return 0;
+    }
+    parse_input(request, read_input());
+    version = request.conf.version;
+    if (!parsed.command) {
+      throw Error(ErrorCode::kInvalidEnvironment,
+                  concat("unknown CNI_COMMAND: ", parsed.command_text));
+    }
+    configure_log(plugin, request);
+    start_deadline(request);
+    out = dispatch(plugin, request);
+    return 0;
+  } catch (const Error& error) {
+    // A version that was readable is the one to answer in, also when the rest was not.
+    if (request.conf.version != SpecVersion::k010) version = request.conf.version;
+    return report(error, version, out);
+  } catch (const std::bad_alloc&) {
+    return report(Error(ErrorCode::kInternal, "out of memory"), version, out);
+  } catch (const std::exception& error) {
+    return report(Error(ErrorCode::kInternal, error.what()), version, out);
+  } catch (...) {
+    return report(Error(ErrorCode::kInternal, "unknown failure"), version, out);
+  }
+}
+
+int run(const Plugin& plugin) {
+  // A runtime that went away must not kill us between two steps: writes fail instead.
+  ::signal(SIGPIPE, SIG_IGN);
+  std::string out;
+  std::string err;
+  int status = run(plugin, Environment::current(), real_input, out, err);
+  try {
+    write_all(STDERR_FILENO, err, "stderr");
+    write_all(STDOUT_FILENO, out, "stdout");
+  } catch (const Error&) {
+    status = 1;  // nobody is left to tell
+  }
+  return status;
+}
+
+}  // namespace cni

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "model/result.h"
+#include "protocol/request.h"
+
+namespace cni {
+
+/// A plugin is a name and a function for each verb. Functions report by throwing Error; what else
+/// they throw becomes code 999. Every member is set: there are no silent verbs.
+struct Plugin {
+  std::string_view name;
+  Result (*add)(const Request&);
+  void (*check)(const Request&);
+  void (*del)(const Request&);
+  void (*gc)(const Request&);
+  void (*status)(const Request&);
+};
+
+/// Runs one call as data: environment and stdin in, stdout and stderr out. Returns the exit status:
+/// 0, or 1 with a CNI error object on stdout. `read_input` is called at most once, and not at all for
+/// VERSION.
+int run(const Plugin& plugin, const Environment& environment,
+        const std::function<std::string()>& read_input, std::string& out, std::string& err);
+
+/// The same for the real process: environ, stdin, stdout, stderr. For main().
+int run(const Plugin& plugin);
+
+}  // namespace cni
