@@ -233,7 +233,11 @@ Json Json::parse(std::string_view text) {
   try {
     *out.value_ = json::parse(text.begin(), text.end());
   } catch (const json::exception& error) {
-    throw Error(ErrorCode::kDecode, "not JSON", error.what());
+    // "[json.exception.parse_error.101] parse error at ...": the bracket says nothing to a user.
+    const std::string_view what = error.what();
+    const auto bracket = what.find("] ");
+    throw Error(ErrorCode::kDecode, "not JSON",
+                std::string(bracket == what.npos ? what : what.substr(bracket + 2)));
   }
   return out;
 }
