@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
 
-// Catch2 v2 (Debian 12) and v3 (Debian 13, Ubuntu 24.04) behind one include; tests use what both have.
+// Catch2 v2 (Debian 12) and v3 (Debian 13, Ubuntu 24.04) behind one include; tests use what both
+// have.
 #pragma once
 
 #ifdef CNI_CATCH2_V3

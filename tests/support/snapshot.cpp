@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "support/snapshot.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "base/concat.h"
+#include "base/error.h"
+#include "support/command.h"
+
+namespace cni::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Lines = std::vector<std::string>;
+
+// Members that change by themselves, or are numbers the kernel gave.
+const std::set<std::string, std::less<>> kNoise = {"ifindex",
+                                                   "link_index",
+                                                   "link_netnsid",
+                                                   "handle",
+                                                   "counter",
+                                                   "stats",
+                                                   "stats64",
+                                                   "metainfo",
+                                                   "hello_timer",
+                                                   "tcn_timer",
+                                                   "gc_timer",
+                                                   "topology_change_timer",
+                                                   "forward_delay_timer",
+                                                   "message_age_timer",
+                                                   "hold_timer",
+                                                   "refcnt",
+                                                   "used",
+                                                   "bytes",
+                                                   "packets"};
+
+// {"a": {"b": [1, 2]}} -> "<prefix> a.b[0] = 1" ...
+void flatten(const JsonRef& json, const std::string& prefix, const std::string& path,
+             Lines& lines) {
+  if (json.is_object()) {
+    for (const auto& member : json.members()) {
+      if (kNoise.contains(member.key)) continue;
+      flatten(member.value, prefix, path.empty() ? member.key : concat(path, ".", member.key),
+              lines);
+    }
+  } else if (json.is_array() && !json.items().empty() && json.items()[0].is_object()) {
+    int i = 0;
+    for (const auto& item : json.items()) {
+      flatten(item, prefix, concat(path, "[", i++, "]"), lines);
+    }
+  } else {
+    lines.push_back(concat(prefix, " ", path, " = ", json.text()));
+  }
+}
+
+// JSON without noise, as one line.
+std::string compact(const JsonRef& json) {
+  if (json.is_array()) {
+    std::string text = "[";
+    for (const auto& item : json.items()) text += concat(compact(item), " ");
+    return text + "]";
+  }
+  if (!json.is_object()) return json.text();
+  std::string text = "{";
+  for (const auto& member : json.members()) {
+    if (!kNoise.contains(member.key)) text += concat(member.key, ":", compact(member.value), " ");
+  }
+  return text + "}";
+}
+
+void add_links(const TestNamespace& net, Lines& lines) {
+  const Json links = tool_json("ip -d -j link", &net);
+  for (const auto& link : links.root().items()) {
+    flatten(link, concat("link ", link["ifname"].string()), "", lines);
+  }
+  const Json addresses = tool_json("ip -j addr", &net);
+  for (const auto& link : addresses.root().items()) {
+    for (const auto& address : link["addr_info"].items()) {
+      lines.push_back(concat("addr ", link["ifname"].string(), " ", compact(address)));
+    }
+  }
+}
+
+// One line per object of a tool that prints an array.
+void add_list(std::string_view section, std::string_view command, const TestNamespace& net,
+              Lines& lines) {
+  const Json list = tool_json(command, &net);
+  for (const auto& item : list.root().items()) {
+    lines.push_back(concat(section, " ", compact(item)));
+  }
+}
+
+void add_fdb(const TestNamespace& net, Lines& lines) {
+  const Json list = tool_json("bridge -j fdb show", &net);
+  for (const auto& entry : list.root().items()) {
+    if (entry["state"].string_or("") == "permanent") {
+      lines.push_back(concat("fdb ", compact(entry)));
+    }
+  }
+}
+
+// The elements of sets and maps have no order; rules have one, which the sorting must keep.
+void add_nft(const TestNamespace& net, Lines& lines) {
+  const Json ruleset = tool_json("nft -j list ruleset", &net);
+  std::map<std::string, int> rules_in_chain;
+  for (const auto& object : ruleset.root()["nftables"].items()) {
+    for (const auto& [kind, value] : object.members()) {
+      if (kind == "metainfo") continue;
+      const std::string where = concat("nft ", kind, " ", value["family"].string_or(""), " ",
+                                       value["table"].string_or(""));
+      if (kind == "rule") {
+        const std::string chain = concat(where, " ", value["chain"].string());
+        lines.push_back(concat(chain, " #", rules_in_chain[chain]++, " ", compact(value["expr"]),
+                               " ", value["comment"].string_or("")));
+        continue;
+      }
+      for (const auto& element : value["elem"].items()) {
+        lines.push_back(
+            concat("nft element ", where, " ", value["name"].string(), " ", compact(element)));
+      }
+      Json rest(value);
+      rest.erase("elem");
+      lines.push_back(concat(where, " ", compact(rest.root())));
+    }
+  }
+}
+
+// The older iptables, which nft does not show. Asking it for a table would create the table.
+void add_legacy_iptables(const TestNamespace& net, Lines& lines) {
+  constexpr std::array<std::pair<const char*, const char*>, 2> kFamilies = {
+      {{"/proc/net/ip_tables_names", "iptables-legacy-save"},
+       {"/proc/net/ip6_tables_names", "ip6tables-legacy-save"}}};
+  for (const auto& [names, program] : kFamilies) {
+    const bool in_use = net.run([&, path = names] {
+      std::error_code ignored;
+      return fs::exists(path, ignored) && !read_file(path).empty();
+    });
+    if (!in_use) continue;
+    std::string saved = tool(program, &net);
+    std::size_t begin = 0;
+    for (std::size_t end; (end = saved.find('\n', begin)) != std::string::npos; begin = end + 1) {
+      // Comments hold the time, chain lines the counters.
+      if (saved[begin] == '-') {
+        lines.push_back(concat("iptables ", std::string_view(saved).substr(begin, end - begin)));
+      }
+    }
+  }
+}
+
+std::string first_line(const fs::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+// Of an interface only what differs from the namespace's defaults: the rest says nothing.
+void add_sysctls_below(const std::string& tree, Lines& lines) {
+  std::error_code ignored;
+  for (const auto& entry : fs::recursive_directory_iterator(tree, ignored)) {
+    if (!entry.is_regular_file()) continue;
+    const std::string directory = entry.path().parent_path().filename();
+    const std::string value = first_line(entry.path());
+    const fs::path by_default = fs::path(tree) / "default" / entry.path().filename();
+    const bool is_interface = directory != "all" && directory != "default";
+    if (is_interface && fs::exists(by_default) && first_line(by_default) == value) continue;
+    const std::string key = entry.path().string().substr(sizeof "/proc/sys/" - 1);
+    lines.push_back(concat("sysctl ", key, " = ", value));
+  }
+}
+
+void add_sysctls(const TestNamespace& net, Lines& lines) {
+  net.run([&] {
+    lines.push_back("sysctl net/ipv4/ip_forward = " + first_line("/proc/sys/net/ipv4/ip_forward"));
+    for (const char* tree :
+         {"/proc/sys/net/ipv4/conf", "/proc/sys/net/ipv6/conf", "/proc/sys/net/bridge"}) {
+      add_sysctls_below(tree, lines);
+    }
+  });
+}
+
+std::string permissions(const fs::path& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) return "gone";
+  std::string octal;
+  for (unsigned shift : {9U, 6U, 3U, 0U}) {
+    octal += static_cast<char>('0' + ((status.st_mode >> shift) & 7U));
+  }
+  return octal;
+}
+
+void add_files(const std::string& tree, Lines& lines) {
+  std::error_code ignored;
+  for (auto it = fs::recursive_directory_iterator(tree, ignored);
+       it != fs::recursive_directory_iterator(); ++it) {
+    const std::string path = it->path();
+    // The names are a section of their own; reading a namespace file gives nothing. Ours to use:
+    // scratch. The lock file of the iptables tool is a matter of that tool.
+    if (path == "/run/netns" || path == "/run/scratch") {
+      it.disable_recursion_pending();
+      continue;
+    }
+    if (path == "/run/xtables.lock") continue;
+    const std::string prefix = concat("file ", path, " ", permissions(path));
+    if (it->is_regular_file()) {
+      lines.push_back(concat(prefix, " ", quote(read_file(path))));
+    } else {
+      lines.push_back(prefix);
+    }
+  }
+}
+
+}  // namespace
+
+Snapshot Snapshot::only(std::string_view sections) const {
+  Snapshot result;
+  const std::string wanted = concat(" ", sections, " ");
+  for (const auto& line : lines) {
+    const std::string section = concat(" ", line.substr(0, line.find(' ')), " ");
+    if (wanted.find(section) != std::string::npos) result.lines.push_back(line);
+  }
+  return result;
+}
+
+Snapshot Snapshot::renamed(const std::map<std::string, std::string>& names) const {
+  Snapshot result = *this;
+  for (auto& line : result.lines) {
+    for (const auto& [from, to] : names) {
+      if (from.empty()) continue;
+      for (std::size_t at = 0; (at = line.find(from, at)) != std::string::npos; at += to.size()) {
+        line.replace(at, from.size(), to);
+      }
+    }
+  }
+  std::sort(result.lines.begin(), result.lines.end());
+  return result;
+}
+
+std::string Snapshot::text() const {
+  std::string result;
+  for (const auto& line : lines) result += concat(line, "\n");
+  return result;
+}
+
+bool Snapshot::mentions(std::string_view text) const {
+  return std::any_of(lines.begin(), lines.end(),
+                     [&](const std::string& line) { return line.find(text) != std::string::npos; });
+}
+
+Snapshot snapshot_network(const TestNamespace& net) {
+  Snapshot result;
+  add_links(net, result.lines);
+  add_list("route", "ip -d -j -4 route show table all", net, result.lines);
+  add_list("route", "ip -d -j -6 route show table all", net, result.lines);
+  add_list("rule", "ip -j -4 rule", net, result.lines);
+  add_list("rule", "ip -j -6 rule", net, result.lines);
+  add_list("qdisc", "tc -j qdisc show", net, result.lines);
+  add_list("vlan", "bridge -j vlan show", net, result.lines);
+  add_fdb(net, result.lines);
+  add_nft(net, result.lines);
+  add_legacy_iptables(net, result.lines);
+  add_sysctls(net, result.lines);
+  std::sort(result.lines.begin(), result.lines.end());
+  return result;
+}
+
+Snapshot snapshot_host() {
+  Snapshot result = snapshot_network(TestNamespace::current());
+  add_files("/run", result.lines);
+  add_files("/var/lib/cni", result.lines);
+  for (const auto& entry : fs::directory_iterator("/run/netns")) {
+    result.lines.push_back(concat("netns ", entry.path().filename().string()));
+  }
+  std::sort(result.lines.begin(), result.lines.end());
+  return result;
+}
+
+std::string difference(const Snapshot& before, const Snapshot& after) {
+  Lines gone, appeared;
+  std::set_difference(before.lines.begin(), before.lines.end(), after.lines.begin(),
+                      after.lines.end(), std::back_inserter(gone));
+  std::set_difference(after.lines.begin(), after.lines.end(), before.lines.begin(),
+                      before.lines.end(), std::back_inserter(appeared));
+  std::string text;
+  for (const auto& line : gone) text += concat("- ", line, "\n");
+  for (const auto& line : appeared) text += concat("+ ", line, "\n");
+  return text;
+}
+
+std::string difference_in_the_end(const Snapshot& before, std::chrono::milliseconds patience) {
+  std::string last;
+  (void)eventually([&] { return (last = difference(before, snapshot_host())).empty(); }, patience);
+  return last;
+}
+
+}  // namespace cni::test
