@@ -5,6 +5,8 @@
 // have.
 #pragma once
 
+#include <string>
+
 #ifdef CNI_CATCH2_V3
 #include <catch2/catch_session.hpp>
 #include <catch2/catch_test_macros.hpp>
@@ -13,3 +15,16 @@
 #else
 #include <catch2/catch.hpp>
 #endif
+
+namespace cni::test {
+
+/// Matches a text with this part.
+inline auto contains(const std::string& part) {
+#ifdef CNI_CATCH2_V3
+  return Catch::Matchers::ContainsSubstring(part);
+#else
+  return Catch::Contains(part);
+#endif
+}
+
+}  // namespace cni::test

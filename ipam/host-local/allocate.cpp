@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "allocate.h"
+
+#include <algorithm>
+
+#include "base/concat.h"
+#include "base/error.h"
+#include "base/rollback.h"
+
+namespace cni::host_local {
+namespace {
+
+/// What the steps of one ADD share.
+struct Job {
+  Store& store;
+  const Config& config;
+  const Attachment& owner;
+  const Stamp& stamp;
+  std::vector<Lease> existing;  // what the attachment had before
+};
+
+std::string describe(const Lease& lease) {
+  if (!lease.owner) return "a file that is no lease";
+  return concat("container ", quote(lease.owner->container_id), " interface ",
+                quote(lease.owner->ifname));
+}
+
+IpAddress reserve_requested(Job& job, const RangeSet& set, const IpAddress& wanted) {
+  if (set.is_gateway(wanted)) {
+    throw Error(ErrorCode::kInvalidConfig,
+                concat("requested ip ", wanted.text(), " is subnet's gateway"));
+  }
+  if (job.store.claim(wanted, job.owner, job.stamp)) return wanted;
+  const auto holder = job.store.find(wanted);
+  throw Error(
+      ErrorCode::kConflict,
+      concat("requested IP address ", wanted.text(), " is not available in range set ", set.text()),
+      holder ? concat(job.store.path_of(wanted), " belongs to ", describe(*holder)) : "");
+}
+
+void check_not_allocated(const Job& job, const RangeSet& set) {
+  for (const Lease& lease : job.existing) {
+    if (set.find(lease.address) == nullptr) continue;
+    throw Error(ErrorCode::kConflict,
+                concat(lease.address.text(), " has been allocated to ", job.owner.container_id,
+                       ", duplicate allocation is not allowed"),
+                concat("lease file ", job.store.path_of(lease.address), ", interface ",
+                       quote(job.owner.ifname)));
+  }
+}
+
+std::optional<IpAddress> reserve_any(Job& job, std::size_t number, const RangeSet& set) {
+  for (const Span& span : set.search_order(job.store.last_reserved(number))) {
+    IpAddress lo = span.lo;
+    while (const auto candidate = job.store.next_free(lo, span.hi)) {
+      if (!set.is_gateway(*candidate) && job.store.claim(*candidate, job.owner, job.stamp)) {
+        return candidate;
+      }
+      if (*candidate == span.hi) break;
+      lo = candidate->next();
+    }
+  }
+  return std::nullopt;
+}
+
+IpAddress reserve(Job& job, std::size_t number, std::vector<IpAddress>& requested) {
+  const RangeSet& set = job.config.sets[number];
+  const auto wanted =
+      std::ranges::find_if(requested, [&](const IpAddress& ip) { return set.find(ip) != nullptr; });
+  if (wanted != requested.end()) {
+    const IpAddress address = *wanted;
+    requested.erase(wanted);
+    return reserve_requested(job, set, address);
+  }
+  check_not_allocated(job, set);
+  if (const auto address = reserve_any(job, number, set)) return *address;
+  throw Error(ErrorCode::kTryAgain, concat("no IP addresses available in range set: ", set.text()));
+}
+
+}  // namespace
+
+std::vector<IpConfig> allocate(Store& store, const Config& config, const Attachment& owner,
+                               const Stamp& stamp) {
+  Job job{store, config, owner, stamp, store.find(owner)};
+  std::vector<IpAddress> requested = config.requested;
+  std::vector<IpConfig> out;
+  Rollback rollback;
+  for (std::size_t i = 0; i < config.sets.size(); ++i) {
+    try {
+      const IpAddress address = reserve(job, i, requested);
+      rollback.on_failure(concat("release ", address.text()), [&store, &owner, address] {
+        store.release(Lease{.address = address, .owner = owner});
+      });
+      store.set_last_reserved(i, address);
+      const Range* range = config.sets[i].find(address);
+      out.push_back({std::nullopt, {address, range->subnet.prefix}, range->gateway});
+    } catch (const Error& error) {
+      throw Error(error.code(), concat("failed to allocate for range ", i, ": ", error.msg()),
+                  error.details());
+    }
+  }
+  if (!requested.empty()) {
+    std::string list;
+    for (const IpAddress& address : requested) list += concat(" ", address.text());
+    throw Error(ErrorCode::kInvalidConfig, concat("failed to allocate all requested IPs:", list),
+                "no range set contains them, or another request was served from it");
+  }
+  rollback.commit();
+  return out;
+}
+
+}  // namespace cni::host_local

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+
+// host-local: hands out addresses of configured ranges and remembers them in files on this host.
+//
+// On the host:     <dataDir>/<network>/<address>, last_reserved_ip.<N>, lock: the reference's files
+// Options and examples: docs/plugins/host-local.md
+
+#include "host_local.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include "allocate.h"
+#include "base/concat.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "config.h"
+#include "liveness.h"
+#include "store.h"
+
+namespace cni::host_local {
+namespace {
+
+Dns load_resolv_conf(const std::string& path) {
+  if (path.empty()) return {};
+  try {
+    return parse_resolv_conf(read_file(path));
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kInvalidConfig, concat("ipam.resolvConf: ", error.msg()),
+                error.details());
+  }
+}
+
+Result add(const Request& request) {
+  const Config config = Config::parse(request.conf, request.args);
+  Result result;
+  result.dns = load_resolv_conf(config.resolv_conf);
+  result.routes = config.routes;
+  Store store = Store::open(config.data_dir, request.conf.name);
+  result.ips = allocate(store, config, request.attachment(), current_stamp(request.netns));
+  return result;
+}
+
+/// Works with a configuration that ADD would refuse: leases are found by their owner.
+void del(const Request& request) {
+  auto store = Store::open_if_exists(Config::data_dir_of(request.conf), request.conf.name);
+  if (!store) return;
+  ErrorList errors;
+  for (const Lease& lease : store->find(request.attachment())) {
+    errors.attempt(concat("release ", lease.address.text()), [&] { store->release(lease); });
+  }
+  errors.throw_if_any();
+}
+
+/// Every address of prevResult that our ranges contain must be leased to the attachment.
+void check_addresses(const Config& config, const Store& store, const Result& previous,
+                     const std::vector<Lease>& leases) {
+  for (const IpConfig& ip : previous.ips) {
+    const IpAddress& address = ip.address.address;
+    const bool ours = std::ranges::any_of(
+        config.sets, [&](const RangeSet& set) { return set.find(address) != nullptr; });
+    if (!ours || std::ranges::find(leases, address, &Lease::address) != leases.end()) continue;
+    const auto holder = store.find(address);
+    const std::string owner = !holder ? "nobody"
+                              : holder->owner
+                                  ? concat("container ", quote(holder->owner->container_id))
+                                  : "no readable owner";
+    throw Error(
+        ErrorCode::kMismatch,
+        concat("host-local: address ", address.text(), " of prevResult is not leased to it"),
+        concat("lease file ", store.path_of(address), " belongs to ", owner));
+  }
+}
+
+void check(const Request& request) {
+  const Config config = Config::parse(request.conf, {});
+  auto store = Store::open_if_exists(config.data_dir, request.conf.name);
+  const std::vector<Lease> leases =
+      store ? store->find(request.attachment()) : std::vector<Lease>{};
+  if (leases.empty()) {
+    throw Error(
+        ErrorCode::kMismatch,
+        concat("host-local: Failed to find address added by container ", request.container_id),
+        concat("interface ", quote(request.ifname), ", directory ",
+               quote(concat(config.data_dir, "/", request.conf.name))));
+  }
+  if (const auto previous = request.conf.prev_result()) {
+    check_addresses(config, *store, *previous, leases);
+  }
+}
+
+void gc(const Request& request) {
+  const ValidAttachments valid = request.conf.valid_attachments();
+  if (!valid) return;
+  auto store = Store::open_if_exists(Config::data_dir_of(request.conf), request.conf.name);
+  if (!store) return;
+  const std::set<Attachment> attachments(valid->begin(), valid->end());
+  std::set<std::string_view> ids;  // all that a lease of the old format knows
+  for (const Attachment& attachment : *valid) ids.insert(attachment.container_id);
+
+  ErrorList errors;
+  for (const Lease& lease : store->scan()) {
+    if (!lease.owner || !lease.regular) continue;
+    if (lease.owner->ifname.empty() ? ids.contains(lease.owner->container_id)
+                                    : attachments.contains(*lease.owner)) {
+      continue;
+    }
+    errors.attempt(concat("release ", lease.address.text()), [&] { store->release(lease); });
+  }
+  errors.throw_if_any();
+}
+
+void check_has_room(const RangeSet& set, const Store& store) {
+  for (const Range& range : set.ranges()) {
+    IpAddress lo = range.start;
+    while (const auto candidate = store.next_free(lo, range.end)) {
+      if (!set.is_gateway(*candidate)) return;
+      if (*candidate == range.end) break;
+      lo = candidate->next();
+    }
+  }
+  throw Error(ErrorCode::kNotAvailable,
+              concat("no IP addresses available in range set: ", set.text()));
+}
+
+void status(const Request& request) {
+  try {
+    const Config config = Config::parse(request.conf, {});
+    const auto store = Store::open_if_exists(config.data_dir, request.conf.name);
+    if (!store) return;
+    for (const RangeSet& set : config.sets) check_has_room(set, *store);
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kNotAvailable, error.msg(), error.details());
+  }
+}
+
+}  // namespace
+
+const Plugin plugin{
+    .name = "host-local", .add = add, .check = check, .del = del, .gc = gc, .status = status};
+
+}  // namespace cni::host_local

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "model/config.h"
+#include "model/ip.h"
+
+namespace cni::host_local {
+
+/// What we know of the circumstances a lease was made in. Kept in the extended attribute
+/// "user.cnipp" of the lease file, so that it lives and dies with the lease and the content stays
+/// the reference's. A lease of the reference has none.
+struct Stamp {
+  std::string boot;         // first 16 hex digits of the boot id
+  std::uint64_t netns = 0;  // inode number of the network namespace; 0: not known
+
+  /// "1 0123456789abcdef 4026532567"
+  [[nodiscard]] std::string text() const;
+  [[nodiscard]] static std::optional<Stamp> parse(std::string_view text);
+};
+
+/// What a lease file holds: container id, CR LF, interface name. Old files hold the id alone.
+struct LeaseContent {
+  Attachment owner;  // ifname is empty in the old format
+
+  /// nullopt for what cannot be a lease: empty, torn, foreign. White space around is passed over,
+  /// and LF alone separates too.
+  [[nodiscard]] static std::optional<LeaseContent> parse(std::string_view text);
+  [[nodiscard]] std::string text() const;
+};
+
+/// A file of a network directory whose name is an address.
+struct Lease {
+  IpAddress address;
+  std::optional<Attachment> owner;  // nullopt: torn or foreign
+  std::optional<Stamp> stamp;
+  std::int64_t made = 0;  // mtime, seconds since 1970
+  bool regular = true;    // false: a directory, a link: not ours to remove
+};
+
+/// The address a file name stands for; nullopt unless it is canonical text, because only that name
+/// blocks the address.
+[[nodiscard]] std::optional<IpAddress> address_of_name(std::string_view name);
+
+}  // namespace cni::host_local

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "store.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "base/atomic_file.h"
+#include "base/concat.h"
+#include "base/error.h"
+#include "base/log.h"
+
+namespace cni::host_local {
+namespace {
+
+constexpr unsigned kDirectoryMode = 0755;
+constexpr unsigned kLeaseMode = 0600;
+constexpr unsigned kLockMode = 0750;
+constexpr std::size_t kMaxLease = 16U << 10;  // ids have no limit of their own
+constexpr std::string_view kPointerPrefix = "last_reserved_ip.";
+constexpr const char* kStampAttribute = "user.cnipp";
+constexpr const char* kTemporary = ".lease.tmp";
+
+/// Never 0.
+Index::OwnerHash hash_of(const Attachment& owner) {
+  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a; whoever is found is compared in full
+  const auto add = [&](std::string_view text) {
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  };
+  add(owner.container_id);
+  add("\n");
+  add(owner.ifname);
+  return hash == 0 ? 1 : hash;
+}
+
+Index::OwnerHash hash_of(const Lease& lease) { return lease.owner ? hash_of(*lease.owner) : 0; }
+
+std::optional<Stamp> read_stamp(int fd) {
+  char value[64];
+  const ssize_t size = ::fgetxattr(fd, kStampAttribute, value, sizeof value);
+  if (size <= 0) return std::nullopt;
+  return Stamp::parse({value, static_cast<std::size_t>(size)});
+}
+
+/// A file without a name in the directory, or, where the file system has none of those, a hidden
+/// one. Under the lock nobody else uses that name; what a killed process left of it is replaced.
+Fd open_temporary(int dir, bool& named) {
+  Fd fd(::openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, kLeaseMode));
+  named = !fd.valid() && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL);
+  if (!named) return fd;
+  ::unlinkat(dir, kTemporary, 0);
+  return Fd(::openat(dir, kTemporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, kLeaseMode));
+}
+
+int link_temporary(int dir, int fd, bool named, const char* name) {
+  if (named) return ::linkat(dir, kTemporary, dir, name, 0);
+  if (::linkat(fd, "", dir, name, AT_EMPTY_PATH) == 0) return 0;
+  if (errno != ENOENT) return -1;
+  // Without CAP_DAC_READ_SEARCH the kernel wants the way through /proc.
+  return ::linkat(AT_FDCWD, concat("/proc/self/fd/", fd).c_str(), dir, name, AT_SYMLINK_FOLLOW);
+}
+
+}  // namespace
+
+Store::Store(std::string path, Fd dir, FileLock lock)
+    : path_(std::move(path)), dir_(std::move(dir)), lock_(std::move(lock)) {
+  read_all_leases(false);
+}
+
+Store Store::open(const std::string& data_dir, const std::string& network) {
+  if (auto store = open_if_exists(data_dir, network)) return std::move(*store);
+  make_directories(concat(data_dir, "/", network), kDirectoryMode);
+  if (auto store = open_if_exists(data_dir, network)) return std::move(*store);
+  throw Error(ErrorCode::kTryAgain,
+              concat("directory ", quote(concat(data_dir, "/", network)), " was removed"));
+}
+
+std::optional<Store> Store::open_if_exists(const std::string& data_dir,
+                                           const std::string& network) {
+  std::string path = concat(data_dir, "/", network);
+  Fd dir = open_file_if_exists(path, O_RDONLY | O_DIRECTORY);
+  if (!dir.valid()) return std::nullopt;
+  const std::string lock_path = concat(path, "/lock");
+  Fd lock(::openat(dir.get(), "lock", O_RDONLY | O_CREAT | O_CLOEXEC, kLockMode));
+  if (!lock.valid()) throw_errno(concat("open ", quote(lock_path)));
+  return Store(std::move(path), std::move(dir), FileLock::acquire(std::move(lock), lock_path));
+}
+
+std::string Store::path_of(const IpAddress& address) const {
+  return concat(path_, "/", address.text());
+}
+
+std::optional<Lease> Store::read_lease(const std::string& name, bool with_stamp) const {
+  const auto address = address_of_name(name);
+  if (!address) return std::nullopt;
+  Lease lease;
+  lease.address = *address;
+  // O_NONBLOCK: a FIFO of this name must not hang us.
+  const Fd fd(::openat(dir_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!fd.valid()) {
+    if (errno == ENOENT) return std::nullopt;
+    if (errno != ELOOP && errno != ENXIO) throw_errno(concat("open ", quote(path_of(*address))));
+    lease.regular = false;
+    return lease;
+  }
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) throw_errno(concat("stat ", quote(path_of(*address))));
+  lease.regular = S_ISREG(info.st_mode);
+  lease.made = info.st_mtim.tv_sec;
+  if (!lease.regular) return lease;
+  char buffer[kMaxLease];
+  const ssize_t got = ::read(fd.get(), buffer, sizeof buffer);
+  if (got < 0) throw_errno(concat("read ", quote(path_of(*address))));
+  const auto content = LeaseContent::parse({buffer, static_cast<std::size_t>(got)});
+  if (content && static_cast<std::size_t>(got) < sizeof buffer) lease.owner = content->owner;
+  if (with_stamp) lease.stamp = read_stamp(fd.get());
+  return lease;
+}
+
+std::vector<Lease> Store::read_all_leases(bool with_stamps) {
+  Fd copy(::openat(dir_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!copy.valid()) throw_errno(concat("open ", quote(path_)));
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::fdopendir(copy.get()), ::closedir);
+  if (!dir) throw_errno(concat("read ", quote(path_)));
+  [[maybe_unused]] const int owned_by_dir = copy.release();
+  std::vector<Lease> out;
+  index_ = {};
+  // Sub-directories may be other networks' dataDirs: no walk into them.
+  for (errno = 0; const dirent* entry = ::readdir(dir.get()); errno = 0) {
+    auto lease = read_lease(entry->d_name, with_stamps);
+    if (!lease) continue;
+    index_.insert(lease->address, hash_of(*lease));
+    out.push_back(std::move(*lease));
+  }
+  if (errno != 0) throw_errno(concat("read ", quote(path_)));
+  return out;
+}
+
+std::vector<Lease> Store::scan() { return read_all_leases(true); }
+
+std::vector<Lease> Store::find(const Attachment& owner) {
+  std::vector<Lease> out;
+  for (const Attachment& form : {owner, Attachment{owner.container_id, {}}}) {
+    for (const IpAddress& address : index_.find(hash_of(form))) {
+      auto lease = read_lease(address.text(), true);
+      if (lease && lease->owner == form) out.push_back(std::move(*lease));
+    }
+    if (!out.empty()) break;
+  }
+  return out;
+}
+
+std::optional<Lease> Store::find(const IpAddress& address) const {
+  return read_lease(address.text(), true);
+}
+
+bool Store::claim(const IpAddress& address, const Attachment& owner, const Stamp& stamp) {
+  const std::string name = address.text();
+  bool named = false;
+  const Fd fd = open_temporary(dir_.get(), named);
+  if (!fd.valid()) throw_errno(concat("create a lease file in ", quote(path_)));
+  write_all(fd.get(), LeaseContent{owner}.text(), quote(path_of(address)));
+  const std::string value = stamp.text();
+  if (::fsetxattr(fd.get(), kStampAttribute, value.data(), value.size(), 0) != 0) {
+    // Not every file system has them: such a lease is never taken for dead.
+    log::debug(concat("no extended attributes in ", quote(path_)));
+  }
+  const int linked = link_temporary(dir_.get(), fd.get(), named, name.c_str());
+  const int error = linked == 0 ? 0 : errno;
+  if (named) ::unlinkat(dir_.get(), kTemporary, 0);
+  if (error == EEXIST) return false;
+  if (error != 0) {
+    throw KernelError(error, concat("create ", quote(path_of(address))), {}, ErrorCode::kIo);
+  }
+  index_.insert(address, hash_of(owner));
+  return true;
+}
+
+void Store::release(const Lease& lease) {
+  if (::unlinkat(dir_.get(), lease.address.text().c_str(), 0) != 0 && errno != ENOENT) {
+    throw_errno(concat("remove ", quote(path_of(lease.address))));
+  }
+  index_.erase(lease.address, hash_of(lease));
+}
+
+std::optional<IpAddress> Store::last_reserved(std::size_t set) const {
+  const std::string name = concat(kPointerPrefix, set);
+  const Fd fd(::openat(dir_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!fd.valid()) return std::nullopt;
+  char buffer[64];
+  const ssize_t got = ::read(fd.get(), buffer, sizeof buffer);
+  if (got <= 0) return std::nullopt;
+  return IpAddress::try_parse({buffer, static_cast<std::size_t>(got)});
+}
+
+void Store::set_last_reserved(std::size_t set, const IpAddress& address) {
+  const std::string name = concat(kPointerPrefix, set);
+  const std::string path = concat(path_, "/", name);
+  const Fd fd(
+      ::openat(dir_.get(), name.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, kLeaseMode));
+  if (!fd.valid()) throw_errno(concat("open ", quote(path)));
+  // Rewritten in place: whatever a crash leaves is only where the next search begins.
+  const std::string text = address.text();
+  write_all(fd.get(), text, quote(path));
+  if (::ftruncate(fd.get(), static_cast<off_t>(text.size())) != 0) {
+    throw_errno(concat("truncate ", quote(path)));
+  }
+}
+
+}  // namespace cni::host_local

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/file_lock.h"
+#include "index.h"
+#include "lease.h"
+
+namespace cni::host_local {
+
+/// The lease files of one network, locked against every other user of them, the reference plugin
+/// included, for as long as the object lives.
+class [[nodiscard]] Store {
+ public:
+  /// Creates the directory and the lock file where missing.
+  static Store open(const std::string& data_dir, const std::string& network);
+  /// nullopt when the network has no directory: it has no leases then. Creates nothing but the
+  /// lock.
+  static std::optional<Store> open_if_exists(const std::string& data_dir,
+                                             const std::string& network);
+
+  /// The leases of exactly this attachment; without any, those of the old format with its id.
+  [[nodiscard]] std::vector<Lease> find(const Attachment& owner);
+  /// The lease of this address, with its stamp.
+  [[nodiscard]] std::optional<Lease> find(const IpAddress& address) const;
+  /// The first address of [lo, hi] without a lease file.
+  [[nodiscard]] std::optional<IpAddress> next_free(const IpAddress& lo, const IpAddress& hi) const {
+    return index_.next_free(lo, hi);
+  }
+  /// All files with an address for a name, with their stamps.
+  [[nodiscard]] std::vector<Lease> scan();
+
+  /// Makes the lease file appear whole, or not at all. False when the address is taken.
+  bool claim(const IpAddress& address, const Attachment& owner, const Stamp& stamp);
+  /// Removes the lease file. Already gone is fine.
+  void release(const Lease& lease);
+
+  /// The address last handed out from a range set; nullopt when there is none that can be read.
+  [[nodiscard]] std::optional<IpAddress> last_reserved(std::size_t set) const;
+  void set_last_reserved(std::size_t set, const IpAddress& address);
+
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  [[nodiscard]] std::string path_of(const IpAddress& address) const;
+
+ private:
+  Store(std::string path, Fd dir, FileLock lock);
+  [[nodiscard]] std::optional<Lease> read_lease(const std::string& name, bool with_stamp) const;
+  std::vector<Lease> read_all_leases(bool with_stamps);
+
+  std::string path_;
+  Fd dir_;
+  FileLock lock_;
+  Index index_;
+};
+
+}  // namespace cni::host_local

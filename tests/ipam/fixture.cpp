@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "ipam/fixture.h"
+
+#include <stdlib.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "base/concat.h"
+#include "base/deadline.h"
+#include "base/process.h"
+#include "support/catch.h"
+
+namespace cni::test {
+
+namespace fs = std::filesystem;
+
+TempDir::TempDir() {
+  std::string pattern = (fs::temp_directory_path() / "cnipp-ipam-XXXXXX").string();
+  REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+  path_ = pattern;
+}
+
+TempDir::~TempDir() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+int Outcome::code() const {
+  return ok() ? 0 : static_cast<int>(json().root()["code"].int_or(-1, 0, 100000));
+}
+
+std::string Outcome::message() const {
+  if (ok()) return "success";
+  const Json document = json();
+  return concat(document.root()["msg"].string_or(""), "; ",
+                document.root()["details"].string_or(""));
+}
+
+std::vector<std::string> Outcome::addresses() const {
+  std::vector<std::string> out;
+  const Json document = json();
+  for (const JsonRef& ip : document.root()["ips"].items()) out.push_back(ip["address"].string());
+  return out;
+}
+
+std::string our_plugin(std::string_view name) { return concat(CNI_TEST_BIN_DIR "/", name); }
+std::string reference_plugin(std::string_view name) { return concat("/usr/lib/cni/", name); }
+
+void require_file(const std::string& path) {
+  if (fs::exists(path)) return;
+  WARN("skipped: " << path << " is not installed");
+  std::exit(77);
+}
+
+Outcome run(const Call& call, std::string_view conf) {
+  Deadline::start(std::chrono::minutes(10));
+  const std::vector<std::string> env = {concat("CNI_COMMAND=", call.verb),
+                                        concat("CNI_CONTAINERID=", call.container_id),
+                                        concat("CNI_IFNAME=", call.ifname),
+                                        concat("CNI_NETNS=", call.netns),
+                                        concat("CNI_ARGS=", call.args),
+                                        "CNI_PATH=/nowhere",
+                                        "CNI_LOG_LEVEL=off"};
+  const RunResult result = run_process(call.binary, {call.binary}, env, conf);
+  REQUIRE(result.status.signal == 0);
+  return {result.status.code, result.output};
+}
+
+Network::Network(std::string_view ipam, std::string_view rest, std::string_view version)
+    : ipam_(ipam), rest_(rest), version_(version) {}
+
+std::string Network::conf_with(std::string_view members) const {
+  return concat("{\"cniVersion\":\"", version_, "\",\"name\":\"net1\",\"type\":\"test\",",
+                "\"ipam\":{\"type\":\"host-local\",\"dataDir\":\"", data_dir().string(), "\",",
+                ipam_, "}", rest_, members, "}");
+}
+
+Outcome Network::call(const std::string& binary, const std::string& verb, const std::string& id,
+                      const std::string& ifname) const {
+  return run({.binary = binary, .verb = verb, .container_id = id, .ifname = ifname}, conf());
+}
+
+Outcome Network::add(const std::string& id, const std::string& ifname,
+                     const std::string& args) const {
+  return run({.binary = our_plugin("host-local"),
+              .verb = "ADD",
+              .container_id = id,
+              .ifname = ifname,
+              .args = args},
+             conf());
+}
+
+Outcome Network::del(const std::string& id, const std::string& ifname) const {
+  return call(our_plugin("host-local"), "DEL", id, ifname);
+}
+
+Outcome Network::check(const std::string& id, const std::string& ifname) const {
+  return call(our_plugin("host-local"), "CHECK", id, ifname);
+}
+
+Outcome Network::status() const { return call(our_plugin("host-local"), "STATUS", ""); }
+
+Outcome Network::gc(const std::vector<std::string>& valid) const {
+  std::string list;
+  for (const std::string& attachment : valid) {
+    const auto slash = attachment.find('/');
+    list += concat(list.empty() ? "" : ",", "{\"containerID\":\"", attachment.substr(0, slash),
+                   "\",\"ifname\":\"", attachment.substr(slash + 1), "\"}");
+  }
+  return run({.binary = our_plugin("host-local"), .verb = "GC"},
+             conf_with(concat(",\"cni.dev/valid-attachments\":[", list, "]")));
+}
+
+std::map<std::string, std::string> Network::leases() const {
+  std::map<std::string, std::string> out;
+  if (!fs::exists(dir())) return out;
+  for (const auto& entry : fs::directory_iterator(dir())) {
+    const std::string name = entry.path().filename().string();
+    if (!entry.is_regular_file() || name == "lock" || name.starts_with("last_reserved_ip.")) {
+      continue;
+    }
+    out[name] = read_text(entry.path());
+  }
+  return out;
+}
+
+void Network::put(const std::string& name, std::string_view content) const {
+  fs::create_directories(dir());
+  write_text(dir() / name, content);
+}
+
+std::string read_text(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void write_text(const fs::path& path, std::string_view content) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out << content;
+  out.close();
+  REQUIRE(out.good());
+}
+
+}  // namespace cni::test
