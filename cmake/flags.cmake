@@ -3,7 +3,8 @@
 option(CNI_WARNINGS_AS_ERRORS "Treat warnings as errors" OFF)
 
 add_library(cni_flags INTERFACE)
-target_include_directories(cni_flags INTERFACE ${PROJECT_SOURCE_DIR}/libcni)
+# For "..." only: libnl has headers of the same names for its own <netlink/...>.
+target_compile_options(cni_flags INTERFACE "SHELL:-iquote ${PROJECT_SOURCE_DIR}/libcni")
 target_compile_definitions(cni_flags INTERFACE _GNU_SOURCE CNIPP_VERSION="${PROJECT_VERSION}")
 target_compile_options(cni_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Wcast-qual

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "netlink/address.h"
+
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "base/concat.h"
+#include "base/error.h"
+
+namespace cni::netlink {
+namespace {
+
+Message address_message(std::uint16_t type, unsigned flags, int ifindex, const IpNet& net,
+                        std::string what) {
+  Message message(type, NLM_F_ACK | flags, std::move(what));
+  ifaddrmsg header{};
+  header.ifa_family = net.address.is_v4() ? AF_INET : AF_INET6;
+  header.ifa_prefixlen = static_cast<std::uint8_t>(net.prefix);
+  header.ifa_index = static_cast<std::uint32_t>(ifindex);
+  message.header(header);
+  message.put_bytes(IFA_LOCAL, net.address.bytes());
+  message.put_bytes(IFA_ADDRESS, net.address.bytes());
+  return message;
+}
+
+}  // namespace
+
+bool Address::is_tentative() const noexcept { return (flags & IFA_F_TENTATIVE) != 0; }
+bool Address::dad_failed() const noexcept { return (flags & IFA_F_DADFAILED) != 0; }
+
+std::vector<Address> list_addresses(Socket& socket, int ifindex) {
+  Message message(RTM_GETADDR, 0, concat("list addresses of link ", ifindex));
+  ifaddrmsg filter{};
+  filter.ifa_index = static_cast<std::uint32_t>(ifindex);
+  message.header(filter);
+  std::vector<Address> out;
+  socket.dump(
+      message, [&] { out.clear(); },
+      [&](const nlmsghdr* header) {
+        const auto* info = static_cast<const ifaddrmsg*>(nlmsg_data(header));
+        if (info->ifa_index != filter.ifa_index) return;
+        if (info->ifa_family != AF_INET && info->ifa_family != AF_INET6) return;
+        const Attributes attributes(header, sizeof *info);
+        const bool v4 = info->ifa_family == AF_INET;
+        // IFA_ADDRESS is the peer's on point-to-point links; IFA_LOCAL is ours where it is given.
+        const bool has_local = attributes.find(IFA_LOCAL) != nullptr;
+        const auto bytes = attributes.bytes(has_local ? IFA_LOCAL : IFA_ADDRESS);
+        if (bytes.size() != (v4 ? 4U : 16U)) return;
+        out.push_back({{IpAddress::from_bytes(v4 ? Family::kV4 : Family::kV6, bytes),
+                        info->ifa_prefixlen},
+                       attributes.u32(IFA_FLAGS, info->ifa_flags)});
+      });
+  return out;
+}
+
+Message new_address(int ifindex, const std::string& link, const IpNet& net, Dad dad) {
+  Message message =
+      address_message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, ifindex, net,
+                      concat("add address ", net.text(), " to link ", quote(link)));
+  if (net.address.is_v4() && net.prefix < 31) {
+    message.put_bytes(IFA_BROADCAST, net.address.last(net.prefix).bytes());
+  }
+  if (!net.address.is_v4() && dad == Dad::kSkip) message.put_u32(IFA_FLAGS, IFA_F_NODAD);
+  return message;
+}
+
+Message delete_address(int ifindex, const std::string& link, const IpNet& net) {
+  return address_message(RTM_DELADDR, 0, ifindex, net,
+                         concat("delete address ", net.text(), " of link ", quote(link)));
+}
+
+bool wait_until_settled(Socket& socket, const NetNs& netns, int ifindex, const std::string& link) {
+  const auto settled = [&] {
+    bool done = true;
+    for (const Address& address : list_addresses(socket, ifindex)) {
+      if (address.dad_failed()) {
+        throw Error(ErrorCode::kConflict,
+                    concat("link ", quote(link), " has address ", address.net.address.text(),
+                           " in DADFAILED state"),
+                    "another host on this network uses the address");
+      }
+      done = done && !address.is_tentative();
+    }
+    return done;
+  };
+  if (settled()) return true;
+  Socket events = Socket::open_in(netns, Socket::Protocol::kRoute);
+  events.subscribe(RTNLGRP_IPV6_IFADDR);
+  while (!settled()) {
+    if (!events.receive_event()) return false;
+  }
+  return true;
+}
+
+}  // namespace cni::netlink

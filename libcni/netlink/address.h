@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/ip.h"
+#include "netlink/socket.h"
+
+namespace cni::netlink {
+
+struct Address {
+  IpNet net;
+  unsigned flags = 0;  // IFA_F_*
+  [[nodiscard]] bool is_tentative() const noexcept;
+  [[nodiscard]] bool dad_failed() const noexcept;
+};
+
+/// Of one link, both families.
+[[nodiscard]] std::vector<Address> list_addresses(Socket& socket, int ifindex);
+
+enum class Dad : unsigned char { kSkip, kPerform };
+/// EEXIST when the link has it. IPv4 gets the broadcast address of its prefix (shorter than /31).
+[[nodiscard]] Message new_address(int ifindex, const std::string& link, const IpNet& net, Dad dad);
+[[nodiscard]] Message delete_address(int ifindex, const std::string& link, const IpNet& net);
+
+/// Waits, by kernel events, until no IPv6 address of the link is tentative. Throws Error{kConflict}
+/// when duplicate address detection failed; false when the deadline passed.
+bool wait_until_settled(Socket& socket, const NetNs& netns, int ifindex, const std::string& link);
+
+}  // namespace cni::netlink

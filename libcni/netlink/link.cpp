@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "netlink/link.h"
+
+#include <linux/if.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/concat.h"
+#include "base/error.h"
+
+namespace cni::netlink {
+namespace {
+
+constexpr unsigned kCreate = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+
+Mac mac_of(std::span<const std::uint8_t> bytes) {
+  Mac mac;
+  if (bytes.size() == mac.bytes.size()) std::ranges::copy(bytes, mac.bytes.begin());
+  return mac;
+}
+
+Link parse_link(const nlmsghdr* header) {
+  const auto* info = static_cast<const ifinfomsg*>(nlmsg_data(header));
+  const Attributes attributes(header, sizeof *info);
+  Link link;
+  link.ifindex = info->ifi_index;
+  link.flags = info->ifi_flags;
+  link.name = attributes.text(IFLA_IFNAME);
+  link.alias = attributes.text(IFLA_IFALIAS);
+  link.mac = mac_of(attributes.bytes(IFLA_ADDRESS));
+  link.mtu = attributes.u32(IFLA_MTU);
+  link.master = static_cast<int>(attributes.u32(IFLA_MASTER));
+  link.peer = static_cast<int>(attributes.u32(IFLA_LINK));
+  link.peer_elsewhere = attributes.find(IFLA_LINK_NETNSID) != nullptr;
+  link.operstate = attributes.u8(IFLA_OPERSTATE);
+  const Attributes linkinfo = attributes.nested(IFLA_LINKINFO);
+  link.kind = linkinfo.text(IFLA_INFO_KIND);
+  if (link.kind == "bridge") {
+    link.vlan_filtering = linkinfo.nested(IFLA_INFO_DATA).u8(IFLA_BR_VLAN_FILTERING) != 0;
+  }
+  if (linkinfo.text(IFLA_INFO_SLAVE_KIND) == "bridge") {
+    const Attributes port = linkinfo.nested(IFLA_INFO_SLAVE_DATA);
+    link.port = Link::Port{port.u8(IFLA_BRPORT_MODE) != 0, port.u8(IFLA_BRPORT_ISOLATED) != 0,
+                           port.u8(IFLA_BRPORT_STATE)};
+  }
+  return link;
+}
+
+Message get_message(const std::string& what, int ifindex) {
+  Message message(RTM_GETLINK, 0, what);
+  ifinfomsg info{};
+  info.ifi_index = ifindex;
+  message.header(info);
+  message.tolerate(ENODEV);
+  return message;
+}
+
+}  // namespace
+
+bool Link::is_up() const noexcept { return (flags & IFF_UP) != 0; }
+bool Link::is_operational() const noexcept {
+  return operstate == IF_OPER_UP || operstate == IF_OPER_UNKNOWN;
+}
+
+Message get_link_message(const std::string& name) {
+  Message message = get_message(concat("look up link ", quote(name)), 0);
+  message.put_text(IFLA_IFNAME, name);
+  return message;
+}
+
+std::optional<Link> link_of(const Message& answered) {
+  if (answered.error() != 0 || answered.replies().empty()) return std::nullopt;
+  const void* const bytes = answered.replies().front().data();
+  return parse_link(static_cast<const nlmsghdr*>(bytes));
+}
+
+std::optional<Link> find_link(Socket& socket, const std::string& name) {
+  Message message = get_link_message(name);
+  socket.transact(message);
+  return link_of(message);
+}
+
+std::optional<Link> find_link(Socket& socket, int ifindex) {
+  Message message = get_message(concat("look up link ", ifindex), ifindex);
+  socket.transact(message);
+  return link_of(message);
+}
+
+Link get_link(Socket& socket, const std::string& name) {
+  auto link = find_link(socket, name);
+  if (!link) throw KernelError(ENODEV, concat("look up link ", quote(name)));
+  return *std::move(link);
+}
+
+std::vector<Link> list_links(Socket& socket, int master, const std::string& kind) {
+  Message message(RTM_GETLINK, 0, "list links");
+  message.header(ifinfomsg{});
+  // Filters inside the kernel, where it knows them; older ones answer with everything.
+  if (master != 0) message.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(master));
+  if (!kind.empty()) {
+    message.nest(IFLA_LINKINFO, [&](Message& m) { m.put_text(IFLA_INFO_KIND, kind); });
+  }
+  std::vector<Link> links;
+  socket.dump(
+      message, [&] { links.clear(); },
+      [&](const nlmsghdr* header) {
+        Link link = parse_link(header);
+        if (master != 0 && link.master != master) return;
+        if (!kind.empty() && link.kind != kind) return;
+        links.push_back(std::move(link));
+      });
+  return links;
+}
+
+Message new_bridge(const NewBridge& bridge) {
+  Message message(RTM_NEWLINK, kCreate, concat("create bridge ", quote(bridge.name)));
+  message.header(ifinfomsg{});
+  message.put_text(IFLA_IFNAME, bridge.name);
+  message.put_bytes(IFLA_ADDRESS, bridge.mac.bytes);
+  if (bridge.mtu != 0) message.put_u32(IFLA_MTU, bridge.mtu);
+  message.nest(IFLA_LINKINFO, [&](Message& info) {
+    info.put_text(IFLA_INFO_KIND, "bridge");
+    if (!bridge.vlan_filtering) return;
+    info.nest(IFLA_INFO_DATA, [](Message& data) { data.put_u8(IFLA_BR_VLAN_FILTERING, 1); });
+  });
+  return message;
+}
+
+Message new_veth(const NewVeth& veth) {
+  Message message(RTM_NEWLINK, kCreate,
+                  concat("create veth ", quote(veth.name), " with peer ", quote(veth.peer_name)));
+  message.header(ifinfomsg{});
+  message.put_text(IFLA_IFNAME, veth.name);
+  message.put_bytes(IFLA_ADDRESS, veth.mac.bytes);
+  // The host end needs no queue: it only hands over to the container's end.
+  message.put_u32(IFLA_TXQLEN, 0);
+  if (veth.mtu != 0) message.put_u32(IFLA_MTU, veth.mtu);
+  if (veth.master != 0) message.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(veth.master));
+  message.nest(IFLA_LINKINFO, [&](Message& info) {
+    info.put_text(IFLA_INFO_KIND, "veth");
+    info.nest(IFLA_INFO_DATA, [&](Message& data) {
+      data.nest(VETH_INFO_PEER, [&](Message& peer) {
+        peer.header(ifinfomsg{});
+        peer.put_text(IFLA_IFNAME, veth.peer_name);
+        peer.put_bytes(IFLA_ADDRESS, veth.peer_mac.bytes);
+        if (veth.mtu != 0) peer.put_u32(IFLA_MTU, veth.mtu);
+        if (veth.peer_netns >= 0) {
+          peer.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(veth.peer_netns));
+        }
+      });
+    });
+  });
+  return message;
+}
+
+Message change_link(int ifindex, const std::string& name, const LinkChange& change) {
+  Message message(RTM_NEWLINK, NLM_F_ACK, concat("set up link ", quote(name)));
+  ifinfomsg info{};
+  info.ifi_index = ifindex;
+  const auto flag = [&](const std::optional<bool>& value, unsigned bit) {
+    if (!value) return;
+    info.ifi_change |= bit;
+    if (*value) info.ifi_flags |= bit;
+  };
+  flag(change.up, IFF_UP);
+  flag(change.promiscuous, IFF_PROMISC);
+  message.header(info);
+  if (change.mac) message.put_bytes(IFLA_ADDRESS, change.mac->bytes);
+  if (change.alias) message.put_text(IFLA_IFALIAS, *change.alias);
+  if (!change.vlan_filtering && !change.port_hairpin && !change.port_isolated) return message;
+  message.nest(IFLA_LINKINFO, [&](Message& linkinfo) {
+    if (change.vlan_filtering) {
+      linkinfo.put_text(IFLA_INFO_KIND, "bridge");
+      linkinfo.nest(IFLA_INFO_DATA, [&](Message& data) {
+        data.put_u8(IFLA_BR_VLAN_FILTERING, *change.vlan_filtering ? 1 : 0);
+      });
+    }
+    if (!change.port_hairpin && !change.port_isolated) return;
+    linkinfo.put_text(IFLA_INFO_SLAVE_KIND, "bridge");
+    linkinfo.nest(IFLA_INFO_SLAVE_DATA, [&](Message& data) {
+      if (change.port_hairpin) data.put_u8(IFLA_BRPORT_MODE, *change.port_hairpin ? 1 : 0);
+      if (change.port_isolated) data.put_u8(IFLA_BRPORT_ISOLATED, *change.port_isolated ? 1 : 0);
+    });
+  });
+  return message;
+}
+
+Message delete_link(int ifindex, const std::string& name) {
+  Message message(RTM_DELLINK, NLM_F_ACK, concat("delete link ", quote(name)));
+  ifinfomsg info{};
+  info.ifi_index = ifindex;
+  message.header(info);
+  return message;
+}
+
+bool delete_link_if_exists(Socket& socket, int ifindex, const std::string& name) {
+  Message message = delete_link(ifindex, name);
+  message.tolerate(ENODEV);
+  socket.transact(message);
+  return message.error() == 0;
+}
+
+bool wait_until_operational(Socket& socket, const Link& link) {
+  const auto look = [&]() -> Link {
+    auto found = find_link(socket, link.ifindex);
+    if (!found) throw KernelError(ENODEV, concat("wait for link ", quote(link.name)));
+    return *std::move(found);
+  };
+  // Since Linux 6.8 the look-up itself brings the state up to date, and this is enough.
+  if (look().is_operational()) return true;
+  Socket events = Socket::open(Socket::Protocol::kRoute);
+  events.subscribe(RTNLGRP_LINK);
+  if (look().is_operational()) return true;
+  while (const auto event = events.receive_event()) {
+    const void* const bytes = event->data();
+    auto* header = static_cast<const nlmsghdr*>(bytes);
+    int rest = static_cast<int>(event->size());
+    for (; nlmsg_ok(header, rest); header = nlmsg_next(const_cast<nlmsghdr*>(header), &rest)) {
+      if (header->nlmsg_type == RTM_NEWLINK || header->nlmsg_type == RTM_DELLINK) {
+        const auto* info = static_cast<const ifinfomsg*>(nlmsg_data(header));
+        if (info->ifi_index != link.ifindex) continue;
+      }
+      if (look().is_operational()) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace cni::netlink

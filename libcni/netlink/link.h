@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/ip.h"
+#include "netlink/socket.h"
+
+namespace cni::netlink {
+
+/// A network device as the kernel reports it, in the namespace of the socket that asked.
+struct Link {
+  int ifindex = 0;
+  std::string name;
+  std::string kind;  // "bridge", "veth", ...; empty for hardware and lo
+  std::string alias;
+  Mac mac;
+  unsigned mtu = 0;    // bytes
+  unsigned flags = 0;  // IFF_*
+  int master = 0;      // ifindex, 0: none
+  int peer = 0;        // ifindex of a veth's other end, in its namespace
+  bool peer_elsewhere = false;  // the peer is in another namespace
+  std::uint8_t operstate = 0;   // IF_OPER_*
+  bool vlan_filtering = false;  // of a bridge
+
+  /// Of a bridge port.
+  struct Port {
+    bool hairpin = false;
+    bool isolated = false;
+    std::uint8_t state = 0;  // BR_STATE_*
+  };
+  std::optional<Port> port;
+
+  [[nodiscard]] bool is_up() const noexcept;
+  [[nodiscard]] bool is_operational() const noexcept;  // IF_OPER_UP or unknown
+};
+
+[[nodiscard]] std::optional<Link> find_link(Socket& socket, const std::string& name);
+[[nodiscard]] std::optional<Link> find_link(Socket& socket, int ifindex);
+/// Throws KernelError(ENODEV) naming the link.
+[[nodiscard]] Link get_link(Socket& socket, const std::string& name);
+/// All links; those of one master when it is not 0; of one kind when it is not empty.
+[[nodiscard]] std::vector<Link> list_links(Socket& socket, int master = 0,
+                                           const std::string& kind = {});
+
+// Requests, to be sent by Socket::transact.
+
+/// The look-up find_link makes; its answer is read by link_of.
+[[nodiscard]] Message get_link_message(const std::string& name);
+/// nullopt when the answer was ENODEV.
+[[nodiscard]] std::optional<Link> link_of(const Message& answered);
+
+/// Fails with EEXIST when a link of this name exists.
+struct NewBridge {
+  std::string name;
+  Mac mac;            // given at creation: the bridge never follows its ports
+  unsigned mtu = 0;   // 0: the kernel's default
+  bool vlan_filtering = false;
+};
+[[nodiscard]] Message new_bridge(const NewBridge& bridge);
+
+/// A veth pair in one request: the host end in the socket's namespace, down, as a port of `master`;
+/// the container end born in `container_netns`. EEXIST when either name is taken.
+struct NewVeth {
+  std::string name;
+  Mac mac;
+  int master = 0;  // ifindex, 0: none
+  std::string peer_name;
+  Mac peer_mac;
+  int peer_netns = -1;  // descriptor; -1: the socket's namespace
+  unsigned mtu = 0;     // of both ends; 0: the kernel's default
+};
+[[nodiscard]] Message new_veth(const NewVeth& veth);
+
+/// What is set is changed, in one request.
+struct LinkChange {
+  std::optional<bool> up;
+  std::optional<bool> promiscuous;
+  std::optional<Mac> mac;
+  std::optional<std::string> alias;
+  std::optional<bool> vlan_filtering;         // of a bridge
+  std::optional<bool> port_hairpin, port_isolated;  // of a bridge port
+};
+[[nodiscard]] Message change_link(int ifindex, const std::string& name, const LinkChange& change);
+
+[[nodiscard]] Message delete_link(int ifindex, const std::string& name);
+/// False when there is none (any more).
+bool delete_link_if_exists(Socket& socket, int ifindex, const std::string& name);
+
+/// Waits for the link to be operationally up, by kernel events; false when the deadline passed.
+/// Throws KernelError(ENODEV) when the link goes.
+bool wait_until_operational(Socket& socket, const Link& link);
+
+}  // namespace cni::netlink

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "netlink/route.h"
+
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "base/concat.h"
+
+namespace cni::netlink {
+namespace {
+
+IpAddress address_of(std::span<const std::uint8_t> bytes) {
+  return IpAddress::from_bytes(bytes.size() == 4 ? Family::kV4 : Family::kV6, bytes);
+}
+
+KernelRoute parse_route(const nlmsghdr* header) {
+  const auto* info = static_cast<const rtmsg*>(nlmsg_data(header));
+  const Attributes attributes(header, sizeof *info);
+  KernelRoute out;
+  const Family family = info->rtm_family == AF_INET ? Family::kV4 : Family::kV6;
+  out.dst = {IpAddress::from_bytes(family, attributes.bytes(RTA_DST)), info->rtm_dst_len};
+  if (const auto gw = attributes.bytes(RTA_GATEWAY); !gw.empty()) out.gateway = address_of(gw);
+  if (const auto src = attributes.bytes(RTA_PREFSRC); !src.empty()) out.source = address_of(src);
+  out.ifindex = static_cast<int>(attributes.u32(RTA_OIF));
+  out.table = attributes.u32(RTA_TABLE, info->rtm_table);
+  out.metric = attributes.u32(RTA_PRIORITY);
+  out.scope = info->rtm_scope;
+  const Attributes metrics = attributes.nested(RTA_METRICS);
+  out.mtu = metrics.u32(RTAX_MTU);
+  out.advmss = metrics.u32(RTAX_ADVMSS);
+  return out;
+}
+
+void list_family(Socket& socket, int ifindex, std::uint8_t family, std::vector<KernelRoute>& out) {
+  Message message(RTM_GETROUTE, 0, concat("list routes of link ", ifindex));
+  rtmsg filter{};
+  filter.rtm_family = family;
+  message.header(filter);
+  message.put_u32(RTA_OIF, static_cast<std::uint32_t>(ifindex));
+  const std::size_t before = out.size();
+  socket.dump(
+      message, [&] { out.resize(before); },
+      [&](const nlmsghdr* header) {
+        const auto* info = static_cast<const rtmsg*>(nlmsg_data(header));
+        if (info->rtm_type != RTN_UNICAST || (info->rtm_flags & RTM_F_CLONED) != 0) return;
+        KernelRoute route = parse_route(header);
+        // Multipath routes name their links in RTA_MULTIPATH only.
+        const Attributes attributes(header, sizeof *info);
+        if (const auto hops = attributes.bytes(RTA_MULTIPATH); !hops.empty()) {
+          for (std::size_t at = 0; at + sizeof(rtnexthop) <= hops.size();) {
+            rtnexthop hop{};
+            std::memcpy(&hop, hops.data() + at, sizeof hop);
+            if (hop.rtnh_len < sizeof hop || at + hop.rtnh_len > hops.size()) break;
+            const void* const first = hops.data() + at + sizeof hop;
+            const auto gw = Attributes(static_cast<const nlattr*>(first),
+                                       hop.rtnh_len - static_cast<int>(sizeof hop))
+                                .bytes(RTA_GATEWAY);
+            at += (hop.rtnh_len + std::size_t{3}) & ~std::size_t{3};
+            if (hop.rtnh_ifindex != ifindex) continue;
+            route.ifindex = ifindex;
+            if (!gw.empty()) route.gateway = address_of(gw);
+            out.push_back(route);
+          }
+        } else if (route.ifindex == ifindex) {
+          out.push_back(std::move(route));
+        }
+      });
+}
+
+}  // namespace
+
+Message new_route(const KernelRoute& route, const std::string& link) {
+  Message message(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE,
+                  concat("add route ", text(route), " on link ", quote(link)));
+  rtmsg header{};
+  header.rtm_family = route.dst.address.is_v4() ? AF_INET : AF_INET6;
+  header.rtm_dst_len = static_cast<std::uint8_t>(route.dst.prefix);
+  header.rtm_table = static_cast<std::uint8_t>(route.table < 256 ? route.table : 0);
+  header.rtm_protocol = RTPROT_BOOT;
+  header.rtm_scope = static_cast<std::uint8_t>(route.scope.value_or(RT_SCOPE_UNIVERSE));
+  header.rtm_type = RTN_UNICAST;
+  message.header(header);
+  message.put_bytes(RTA_DST, route.dst.address.bytes());
+  message.put_u32(RTA_OIF, static_cast<std::uint32_t>(route.ifindex));
+  message.put_u32(RTA_TABLE, route.table);
+  if (route.gateway) message.put_bytes(RTA_GATEWAY, route.gateway->bytes());
+  if (route.source) message.put_bytes(RTA_PREFSRC, route.source->bytes());
+  if (route.metric != 0) message.put_u32(RTA_PRIORITY, route.metric);
+  if (route.mtu != 0 || route.advmss != 0) {
+    message.nest(RTA_METRICS, [&](Message& metrics) {
+      if (route.mtu != 0) metrics.put_u32(RTAX_MTU, route.mtu);
+      if (route.advmss != 0) metrics.put_u32(RTAX_ADVMSS, route.advmss);
+    });
+  }
+  return message;
+}
+
+std::vector<KernelRoute> list_routes(Socket& socket, int ifindex) {
+  std::vector<KernelRoute> out;
+  list_family(socket, ifindex, AF_INET, out);
+  list_family(socket, ifindex, AF_INET6, out);
+  return out;
+}
+
+std::string text(const KernelRoute& route) {
+  std::string out = route.dst.text();
+  if (route.gateway) out += concat(" via ", route.gateway->text());
+  if (route.metric != 0) out += concat(" metric ", route.metric);
+  if (route.table != kMainTable) out += concat(" table ", route.table);
+  if (route.mtu != 0) out += concat(" mtu ", route.mtu);
+  return out;
+}
+
+}  // namespace cni::netlink

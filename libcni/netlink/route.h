@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/ip.h"
+#include "netlink/socket.h"
+
+namespace cni::netlink {
+
+inline constexpr unsigned kMainTable = 254;
+
+/// A unicast route of the kernel, in the namespace of the socket that asked.
+struct KernelRoute {
+  IpNet dst;
+  std::optional<IpAddress> gateway;
+  int ifindex = 0;
+  unsigned table = kMainTable;
+  unsigned metric = 0;
+  std::optional<unsigned> scope;
+  unsigned mtu = 0;     // bytes, 0: not set
+  unsigned advmss = 0;  // bytes, 0: not set
+  std::optional<IpAddress> source;
+};
+
+/// NLM_F_CREATE without EXCL, as the reference: routes to the same destination with different gateways
+/// may stand beside each other. EEXIST for an identical route.
+[[nodiscard]] Message new_route(const KernelRoute& route, const std::string& link);
+
+/// The unicast routes out of one link, in all tables, both families.
+[[nodiscard]] std::vector<KernelRoute> list_routes(Socket& socket, int ifindex);
+
+[[nodiscard]] std::string text(const KernelRoute& route);
+
+}  // namespace cni::netlink

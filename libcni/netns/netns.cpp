@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "netns/netns.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "base/concat.h"
+#include "base/error.h"
+#include "base/log.h"
+
+namespace cni {
+namespace {
+
+constexpr const char* kCurrent = "/proc/thread-self/ns/net";
+
+bool is_network_namespace(int fd) noexcept {
+  struct statfs fs {};
+  if (::fstatfs(fd, &fs) != 0 || fs.f_type != NSFS_MAGIC) return false;
+  return ::ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET;
+}
+
+}  // namespace
+
+NetNs NetNs::open(const std::string& path) {
+  // O_NONBLOCK: a FIFO in this place must not hang us.
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd.valid()) {
+    const bool gone = errno == ENOENT || errno == ENOTDIR;
+    throw KernelError(errno, concat("failed to open netns ", quote(path)), {},
+                      gone ? ErrorCode::kUnknownContainer : ErrorCode::kInvalidNetns);
+  }
+  if (!is_network_namespace(fd.get())) {
+    throw Error(ErrorCode::kInvalidNetns,
+                concat("failed to open netns ", quote(path), ": not a network namespace"));
+  }
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) throw_errno(concat("stat netns ", quote(path)));
+  return {std::move(fd), info.st_dev, info.st_ino};
+}
+
+std::optional<NetNs> NetNs::open_if_exists(const std::string& path) {
+  if (path.empty()) return std::nullopt;
+  try {
+    return open(path);
+  } catch (const KernelError& error) {
+    if (error.code() == ErrorCode::kUnknownContainer) return std::nullopt;
+    throw;
+  } catch (const Error& error) {
+    // A mount point that lost its namespace: a plain file is left.
+    log::warn(error.what());
+    return std::nullopt;
+  }
+}
+
+NetNs NetNs::current() { return open(kCurrent); }
+
+NetNs::Entered::Entered(const NetNs& target) : home_(open_file(kCurrent, O_RDONLY)) {
+  if (::setns(target.fd(), CLONE_NEWNET) != 0) throw_errno("enter the container's netns");
+}
+
+NetNs::Entered::~Entered() {
+  if (::setns(home_.get(), CLONE_NEWNET) != 0) std::abort();
+}
+
+}  // namespace cni

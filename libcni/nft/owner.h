@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace cni {
+
+/// Whose a kernel object is: one interface of one container on one network. The tag is what we write
+/// beside every object (element comments, link aliases); it has the form that the reference uses for
+/// its nftables rules: 16 hex digits of SHA-512(network), "-", 16 of SHA-512(ifname ":" id).
+class Owner {
+ public:
+  Owner(std::string_view network, std::string_view container_id, std::string_view ifname);
+
+  [[nodiscard]] const std::string& tag() const noexcept { return tag_; }
+  /// The part of the tag that all attachments of a network share, with the "-".
+  [[nodiscard]] static std::string network_tag(std::string_view network);
+  /// The tag, a blank, `extra`, and the names in clear for people, cut to `limit` bytes.
+  [[nodiscard]] std::string label(std::string_view extra, std::size_t limit) const;
+
+ private:
+  std::string tag_;
+  std::string names_;
+};
+
+}  // namespace cni
