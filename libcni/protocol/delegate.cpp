@@ -14,7 +14,13 @@ namespace {
 constexpr std::size_t kMaxQuoted = 1000;
 
 std::string ipam_type(const Request& request) {
-  return request.conf.root()["ipam"]["type"].string_or("");
+  try {
+    return request.conf.root()["ipam"]["type"].string_or("");
+  } catch (const Error&) {
+    // What ADD refuses has nothing to be cleaned up.
+    if (request.command == Command::kDel || request.command == Command::kGc) return {};
+    throw;
+  }
 }
 
 void run_ipam(const Request& request, Command command) {

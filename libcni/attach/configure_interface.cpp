@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "attach/configure_interface.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "attach/sysctl.h"
+#include "base/concat.h"
+#include "base/deadline.h"
+#include "base/error.h"
+#include "base/log.h"
+
+namespace cni {
+namespace {
+
+using netlink::KernelRoute;
+using netlink::Link;
+using netlink::Message;
+
+/// What must be set before the link is up. Called inside the sandbox.
+void write_sysctls(const std::string& link, bool has_v6, netlink::Dad dad) {
+  const bool perform = dad == netlink::Dad::kPerform;
+  if (perform) sysctl::write(sysctl::link_entry("ipv6", link, "enhanced_dad"), "1");
+  sysctl::write(sysctl::link_entry("ipv6", link, "accept_dad"), perform ? "1" : "0");
+  sysctl::write(sysctl::link_entry("ipv4", link, "arp_notify"), "1");
+  if (!has_v6) return;
+  // Container runtimes switch IPv6 off where they think it unused.
+  sysctl::write(sysctl::link_entry("ipv6", "lo", "disable_ipv6"), "0");
+  if (!sysctl::write(sysctl::link_entry("ipv6", link, "disable_ipv6"), "0")) {
+    throw Error(ErrorCode::kKernel,
+                concat("cannot add IPv6 addresses to ", quote(link), ": no sysctl ",
+                       sysctl::link_entry("ipv6", link, "disable_ipv6")),
+                "the kernel runs without IPv6");
+  }
+  sysctl::write(sysctl::link_entry("ipv6", link, "keep_addr_on_down"), "1");
+}
+
+}  // namespace
+
+std::vector<KernelRoute> kernel_routes(const Result& result, int ifindex) {
+  std::optional<IpAddress> gateways[2];  // first of IPv4, of IPv6
+  for (const IpConfig& ip : result.ips) {
+    auto& gateway = gateways[ip.address.address.is_v4() ? 0 : 1];
+    if (!gateway) gateway = ip.gateway;
+  }
+  std::vector<Route> seen;
+  std::vector<KernelRoute> out;
+  for (Route route : result.routes) {
+    if (!route.gw) route.gw = gateways[route.dst.address.is_v4() ? 0 : 1];
+    if (std::ranges::find(seen, route) != seen.end()) continue;
+    seen.push_back(route);
+    out.push_back({.dst = route.dst,
+                   .gateway = route.gw,
+                   .ifindex = ifindex,
+                   .table = route.table.value_or(netlink::kMainTable),
+                   .metric = route.priority,
+                   .scope = route.scope,
+                   .mtu = route.mtu,
+                   .advmss = route.advmss,
+                   .source = {}});
+  }
+  return out;
+}
+
+void configure_interface(Sandbox& sandbox, const Link& link, const Result& result, int index,
+                         netlink::Dad dad) {
+  const log::Step timed("configure the container's interface");
+  const bool has_v6 = std::ranges::any_of(
+      result.ips, [](const IpConfig& ip) { return !ip.address.address.is_v4(); });
+  sandbox.netns().run([&] { write_sysctls(link.name, has_v6, dad); });
+
+  std::vector<Message> messages;
+  for (const IpConfig& ip : result.ips) {
+    if (ip.interface != index) continue;
+    messages.push_back(netlink::new_address(link.ifindex, link.name, ip.address, dad));
+  }
+  messages.push_back(netlink::change_link(link.ifindex, link.name, {.up = true}));
+  const std::vector<KernelRoute> routes = kernel_routes(result, link.ifindex);
+  // Routes out of addresses that are still tentative cannot be used as a source: wait in between.
+  const bool settle = has_v6 && dad == netlink::Dad::kPerform;
+  if (!settle) {
+    for (const KernelRoute& route : routes) {
+      messages.push_back(netlink::new_route(route, link.name));
+    }
+  }
+  const auto send = [&] {
+    std::vector<Message*> pointers;
+    for (Message& message : messages) pointers.push_back(&message);
+    if (!pointers.empty()) sandbox.route().transact(pointers);
+  };
+  send();
+  if (!settle) return;
+  if (!netlink::wait_until_settled(sandbox.route(), sandbox.netns(), link.ifindex, link.name)) {
+    Deadline::expired(concat("link ", quote(link.name), " still has tentative addresses"));
+  }
+  messages.clear();
+  for (const KernelRoute& route : routes) {
+    messages.push_back(netlink::new_route(route, link.name));
+  }
+  send();
+}
+
+void check_interface(Sandbox& sandbox, const Link& link, const Result& result) {
+  const auto addresses = netlink::list_addresses(sandbox.route(), link.ifindex);
+  for (const IpConfig& ip : result.ips) {
+    const bool found = std::ranges::any_of(
+        addresses, [&](const netlink::Address& a) { return a.net == ip.address; });
+    if (!found) {
+      throw Error(ErrorCode::kMismatch, concat("address ", ip.address.text(),
+                                               " is not on interface ", quote(link.name)));
+    }
+  }
+  const auto installed = netlink::list_routes(sandbox.route(), link.ifindex);
+  for (const KernelRoute& wanted : kernel_routes(result, link.ifindex)) {
+    const bool found = std::ranges::any_of(installed, [&](const KernelRoute& have) {
+      const bool same_metric = wanted.metric == 0 || have.metric == wanted.metric;
+      const bool same_scope = !wanted.scope || !wanted.dst.address.is_v4() ||
+                              have.scope == wanted.scope;
+      return have.dst == wanted.dst && have.gateway == wanted.gateway &&
+             have.table == wanted.table && same_metric && same_scope &&
+             have.mtu == wanted.mtu && have.advmss == wanted.advmss;
+    });
+    if (!found) {
+      throw Error(ErrorCode::kMismatch, concat("route ", netlink::text(wanted),
+                                               " is not on interface ", quote(link.name)));
+    }
+  }
+}
+
+void check_reported(const Link& link, const Interface& reported) {
+  if (!reported.mac.empty() && Mac::try_parse(reported.mac) != link.mac) {
+    throw Error(ErrorCode::kMismatch, concat("interface ", quote(link.name), " has MAC ",
+                                             link.mac.text(), " instead of ", reported.mac));
+  }
+  if (reported.mtu != 0 && reported.mtu != link.mtu) {
+    throw Error(ErrorCode::kMismatch, concat("interface ", quote(link.name), " has MTU ", link.mtu,
+                                             " instead of ", reported.mtu));
+  }
+}
+
+}  // namespace cni

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "attach/host.h"
+#include "model/result.h"
+#include "netlink/address.h"
+#include "netlink/link.h"
+#include "netlink/route.h"
+
+namespace cni {
+
+/// Gives the container's link its addresses and routes and sets it up: addresses whose `interface`
+/// is `index`, and all routes of the result; a route without gateway gets the first gateway of its
+/// family. Acts in the sandbox. Undone by deleting the link.
+void configure_interface(Sandbox& sandbox, const netlink::Link& link, const Result& result,
+                         int index, netlink::Dad dad);
+
+/// The routes of the result as configure_interface installs them, without repetitions.
+[[nodiscard]] std::vector<netlink::KernelRoute> kernel_routes(const Result& result, int ifindex);
+
+/// Throws Error{kMismatch} when an address or route of the result is missing on the link.
+void check_interface(Sandbox& sandbox, const netlink::Link& link, const Result& result);
+
+/// Fails with kMismatch when the link's MAC (unless empty) or MTU (unless 0) is another.
+void check_reported(const netlink::Link& link, const Interface& reported);
+
+}  // namespace cni

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "attach/host.h"
+
+#include "base/concat.h"
+#include "base/error.h"
+#include "base/log.h"
+
+namespace cni {
+
+using netlink::Socket;
+
+Socket& Host::route() {
+  if (!route_) route_ = Socket::open(Socket::Protocol::kRoute);
+  return *route_;
+}
+
+Socket& Host::nft() {
+  if (!nft_) nft_ = Socket::open(Socket::Protocol::kNetfilter);
+  return *nft_;
+}
+
+Sandbox Sandbox::open(const Request& request, const Host& host) {
+  NetNs netns = NetNs::open(request.netns);
+  if (netns.same_as(host.netns()) && !request.netns_override) {
+    throw Error(ErrorCode::kInvalidNetns,
+                "plugin's netns and netns from CNI_NETNS should not be the same",
+                concat("CNI_NETNS: ", quote(request.netns)));
+  }
+  return Sandbox(std::move(netns));
+}
+
+std::optional<Sandbox> Sandbox::open_if_exists(const Request& request, const Host& host) {
+  auto netns = NetNs::open_if_exists(request.netns);
+  if (!netns) return std::nullopt;
+  if (netns->same_as(host.netns()) && !request.netns_override) {
+    log::warn(concat("CNI_NETNS is the host's own namespace: ", quote(request.netns)));
+    return std::nullopt;
+  }
+  return Sandbox(*std::move(netns));
+}
+
+}  // namespace cni

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "attach/veth.h"
+
+#include <cerrno>
+#include <memory>
+
+#include "attach/sysctl.h"
+#include "base/concat.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+
+namespace cni {
+namespace {
+
+using netlink::Link;
+using netlink::Message;
+
+constexpr std::size_t kNameDigits = 11;   // IFNAMSIZ leaves 15 bytes
+constexpr std::size_t kMaxAlias = 255;    // IFALIASZ - 1
+
+std::string_view tag_of(const Link& link) {
+  const std::string_view alias = link.alias;
+  return alias.substr(0, alias.find_first_of(" ,"));
+}
+
+/// A link without label is one whose ADD was killed before the label was written: only our names look
+/// like this.
+bool belongs_to(const Link& link, const Owner& owner) {
+  return link.kind == "veth" && (link.alias.empty() || tag_of(link) == owner.tag());
+}
+
+/// Why the kernel said EEXIST; removes a leftover of our own. Returns to try again.
+void resolve_conflict(Host& host, Sandbox& sandbox, const std::string& ifname,
+                      const Owner& owner) {
+  if (netlink::find_link(sandbox.route(), ifname)) {
+    throw Error(ErrorCode::kConflict,
+                concat("the container has an interface ", quote(ifname), " already"));
+  }
+  const std::string name = host_veth_name(owner);
+  const auto existing = netlink::find_link(host.route(), name);
+  if (!existing) return;
+  if (!belongs_to(*existing, owner)) {
+    throw Error(ErrorCode::kConflict, concat("the host has a link ", quote(name), " already"),
+                concat("its alias is ", quote(existing->alias)));
+  }
+  log::warn(concat("replacing ", quote(name), ", left by an interrupted ADD"));
+  netlink::delete_link_if_exists(host.route(), existing->ifindex, name);
+}
+
+/// Deletes what new_veth made, also when its answer never arrived.
+void undo_creation(Host& host, const Owner& owner, bool created) {
+  const auto link = netlink::find_link(host.route(), host_veth_name(owner));
+  if (!link || !belongs_to(*link, owner)) return;
+  // A labelled link that we did not create is a living attachment.
+  if (!created && !link->alias.empty()) return;
+  netlink::delete_link_if_exists(host.route(), link->ifindex, link->name);
+}
+
+}  // namespace
+
+std::string host_veth_name(const Owner& owner) {
+  return "veth" + sha512_hex(owner.tag(), kNameDigits);
+}
+
+VethPair create_veth(Host& host, Sandbox& sandbox, const std::string& ifname, const Owner& owner,
+                     const VethOptions& options, Rollback& rollback) {
+  const log::Step timed("create the veth pair");
+  const std::string name = host_veth_name(owner);
+  // Both addresses are ours from the start: the kernel marks them as set, and udev leaves them alone.
+  const netlink::NewVeth wanted{.name = name,
+                                .mac = Mac::random(),
+                                .master = options.master,
+                                .peer_name = ifname,
+                                .peer_mac = options.container_mac.value_or(Mac::random()),
+                                .peer_netns = sandbox.netns().fd(),
+                                .mtu = options.mtu};
+  const auto created = std::make_shared<bool>(false);
+  rollback.on_failure("delete the veth pair",
+                      [&host, owner, created] { undo_creation(host, owner, *created); });
+  Message creation = netlink::new_veth(wanted);
+  creation.tolerate(EEXIST).tolerate(EINVAL);
+  host.route().transact(creation);
+  if (creation.error() == EEXIST) {
+    resolve_conflict(host, sandbox, ifname, owner);
+    creation = netlink::new_veth(wanted);
+    creation.tolerate(EINVAL);
+    host.route().transact(creation);
+  }
+  if (creation.error() == EINVAL) {
+    // The kernel's answer for a master that has gone in the meantime, among other things.
+    const bool gone = options.master != 0 && !netlink::find_link(host.route(), options.master);
+    throw KernelError(gone ? ENODEV : EINVAL, creation.what(), creation.extack());
+  }
+  *created = true;
+
+  // No packet can arrive before the container's end is up.
+  sysctl::write(sysctl::link_entry("ipv6", name, "accept_ra"), "0");
+  netlink::LinkChange change = options.port;
+  change.up = true;
+  change.alias = owner.label({}, kMaxAlias);
+  Message setup = netlink::change_link(0, name, change);
+  Message look = netlink::get_link_message(name);
+  Message* const on_host[] = {&setup, &look};
+  host.route().transact(on_host);
+  const auto host_end = netlink::link_of(look);
+  if (!host_end) throw KernelError(ENODEV, look.what());
+  return {*host_end, netlink::get_link(sandbox.route(), ifname)};
+}
+
+std::optional<Link> find_host_veth(Host& host, const Owner& owner, bool thorough) {
+  auto link = netlink::find_link(host.route(), host_veth_name(owner));
+  if (link && belongs_to(*link, owner)) return link;
+  if (!thorough) return std::nullopt;
+  for (Link& candidate : netlink::list_links(host.route(), 0, "veth")) {
+    if (tag_of(candidate) == owner.tag()) return std::move(candidate);
+  }
+  return std::nullopt;
+}
+
+void delete_veth(Host& host, std::optional<Sandbox>& sandbox, const std::string& ifname,
+                 const Owner& owner) {
+  if (const auto link = find_host_veth(host, owner, false)) {
+    netlink::delete_link_if_exists(host.route(), link->ifindex, link->name);
+    return;
+  }
+  if (sandbox) {
+    // Made by another implementation, whose host end we cannot know.
+    if (const auto link = netlink::find_link(sandbox->route(), ifname)) {
+      netlink::delete_link_if_exists(sandbox->route(), link->ifindex, link->name);
+      return;
+    }
+  }
+  if (const auto link = find_host_veth(host, owner, true)) {
+    netlink::delete_link_if_exists(host.route(), link->ifindex, link->name);
+  }
+}
+
+void collect_veths(Host& host, std::string_view network,
+                   const std::function<bool(std::string_view tag)>& keep) {
+  const std::string prefix = Owner::network_tag(network);
+  ErrorList errors;
+  for (const Link& link : netlink::list_links(host.route(), 0, "veth")) {
+    if (!link.alias.starts_with(prefix) || keep(tag_of(link))) continue;
+    errors.attempt(concat("delete link ", quote(link.name)), [&] {
+      netlink::delete_link_if_exists(host.route(), link.ifindex, link.name);
+    });
+  }
+  errors.throw_if_any();
+}
+
+}  // namespace cni

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "attach/host.h"
+#include "base/rollback.h"
+#include "netlink/link.h"
+#include "nft/owner.h"
+
+namespace cni {
+
+/// The host end's name, the same for every call about one attachment: DEL finds it without the
+/// container. "veth" and 11 hex digits of a hash of the owner's tag.
+[[nodiscard]] std::string host_veth_name(const Owner& owner);
+
+struct VethPair {
+  netlink::Link host;       // in the host's namespace
+  netlink::Link container;  // in the sandbox
+};
+
+struct VethOptions {
+  int master = 0;  // ifindex of a bridge, 0: none
+  unsigned mtu = 0;
+  std::optional<Mac> container_mac;
+  netlink::LinkChange port;  // further settings of the host end
+};
+
+/// Creates the pair: host end up, labelled with the owner, ignoring router advertisements; container
+/// end down. `rollback` deletes it. A pair that an interrupted ADD of the same attachment left is
+/// replaced. Throws Error{kConflict} when the container has an interface of this name, and
+/// KernelError(ENODEV) when the master is gone.
+VethPair create_veth(Host& host, Sandbox& sandbox, const std::string& ifname, const Owner& owner,
+                     const VethOptions& options, Rollback& rollback);
+
+/// The host end of this attachment, found by name and label; then, if `thorough`, among all veths by
+/// label alone.
+[[nodiscard]] std::optional<netlink::Link> find_host_veth(Host& host, const Owner& owner,
+                                                          bool thorough);
+
+/// Deletes the pair from whichever end is found. Succeeds when there is none.
+void delete_veth(Host& host, std::optional<Sandbox>& sandbox, const std::string& ifname,
+                 const Owner& owner);
+
+/// Deletes the pairs of the network's owners for which keep(tag) is false.
+void collect_veths(Host& host, std::string_view network,
+                   const std::function<bool(std::string_view tag)>& keep);
+
+}  // namespace cni

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+
+// bridge: connects a container to a Linux bridge on the host.
+//
+// On the host:     bridge <bridge> and its gateway addresses, forwarding sysctls (shared, DEL leaves
+//                  them), veth<hash> labelled with the owner, masquerading elements of the owner
+// In the sandbox:  <CNI_IFNAME> with the addresses and routes of IPAM
+// Options and examples: docs/plugins/bridge.md
+#include "bridge.h"
+
+#include <linux/if.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "attach/configure_interface.h"
+#include "attach/host.h"
+#include "attach/sysctl.h"
+#include "attach/veth.h"
+#include "base/concat.h"
+#include "base/deadline.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "bridge_config.h"
+#include "bridge_link.h"
+#include "nft/masquerade.h"
+#include "protocol/delegate.h"
+
+namespace cni::bridge {
+namespace {
+
+using netlink::Link;
+namespace masquerade = nft::masquerade;
+
+constexpr int kBridgeIndex = 0, kHostIndex = 1, kContainerIndex = 2;  // in result.interfaces
+constexpr int kAttachTries = 5;
+
+constexpr const char* kForwardV4 = "net/ipv4/ip_forward";
+constexpr const char* kForwardV6 = "net/ipv6/conf/all/forwarding";
+
+/// What the steps of ADD work on. The rollback is last: it runs while the sockets are still open.
+struct Job {
+  const Request& request;
+  Config conf;
+  Owner owner;
+  Host host;
+  Sandbox sandbox;
+  Rollback rollback;
+
+  explicit Job(const Request& r)
+      : request(r),
+        conf(Config::parse(r)),
+        owner(r.conf.name, r.container_id, r.ifname),
+        sandbox(Sandbox::open(r, host)) {}
+};
+
+struct Attached {
+  Link bridge;
+  VethPair veth;
+};
+
+Attached attach(Job& job) {
+  VethOptions options;
+  options.mtu = job.conf.mtu;
+  options.container_mac = job.conf.mac;
+  options.port.port_hairpin = job.conf.hairpin_mode;
+  options.port.port_isolated = job.conf.port_isolation;
+  for (int tries = 0;; ++tries) {
+    Attached out;
+    out.bridge = ensure_bridge(job.host, job.conf, job.rollback);
+    options.master = out.bridge.ifindex;
+    try {
+      out.veth = create_veth(job.host, job.sandbox, job.request.ifname, job.owner, options,
+                             job.rollback);
+      return out;
+    } catch (const KernelError& error) {
+      // A failing ADD or a GC may remove the bridge between our two requests.
+      if (!error.is(std::errc::no_such_device) || tries >= kAttachTries) throw;
+    }
+  }
+}
+
+/// Completes IPAM's result: gateways, default routes, and the interface of every address.
+Result complete(const Config& conf, Result result) {
+  for (IpConfig& ip : result.ips) {
+    ip.interface = kContainerIndex;
+    if (!ip.gateway && conf.is_gateway) {
+      ip.gateway = ip.address.address.network(ip.address.prefix).next();
+    }
+    if (!conf.is_default_gateway || !ip.gateway) continue;
+    const Family family = ip.address.family();
+    const bool has_default = std::ranges::any_of(result.routes, [&](const Route& route) {
+      return route.is_default() && route.dst.family() == family;
+    });
+    if (has_default) continue;
+    const auto* any = family == Family::kV4 ? "0.0.0.0/0" : "::/0";
+    result.routes.push_back({.dst = IpNet::parse(any), .gw = ip.gateway});
+  }
+  return result;
+}
+
+std::vector<IpNet> gateways_of(const Result& result) {
+  std::vector<IpNet> out;
+  for (const IpConfig& ip : result.ips) {
+    if (!ip.gateway) continue;
+    const IpNet gateway{*ip.gateway, ip.address.prefix};
+    if (std::ranges::find(out, gateway) == out.end()) out.push_back(gateway);
+  }
+  return out;
+}
+
+masquerade::Addresses addresses_of(const Result& result) {
+  masquerade::Addresses out;
+  for (const IpConfig& ip : result.ips) out.push_back(ip.address);
+  return out;
+}
+
+std::vector<const char*> forwarding_entries(const std::vector<IpNet>& gateways) {
+  std::vector<const char*> out;
+  for (const Family family : {Family::kV4, Family::kV6}) {
+    const bool wanted = std::ranges::any_of(
+        gateways, [&](const IpNet& gateway) { return gateway.family() == family; });
+    if (wanted) out.push_back(family == Family::kV4 ? kForwardV4 : kForwardV6);
+  }
+  return out;
+}
+
+void enable_forwarding(const std::vector<IpNet>& gateways) {
+  for (const char* entry : forwarding_entries(gateways)) sysctl::write(entry, "1");
+}
+
+void configure_layer3(Job& job, const Attached& attached, const Result& result) {
+  configure_interface(job.sandbox, attached.veth.container, result, kContainerIndex,
+                      job.conf.enable_dad ? netlink::Dad::kPerform : netlink::Dad::kSkip);
+  if (job.conf.is_gateway) {
+    ensure_gateways(job.host, job.conf, attached.bridge, attached.veth.host.ifindex,
+                    gateways_of(result), job.rollback);
+    pin_mac(job.host, attached.bridge);
+  }
+  if (!job.conf.ip_masq) return;
+  const log::Step timed("masquerade");
+  job.rollback.on_failure("remove masquerading", [&job] {
+    masquerade::remove(job.host.nft(), job.owner, {});
+    masquerade::remove_unused(job.host.nft());
+  });
+  masquerade::add(job.host.nft(), job.owner, addresses_of(result));
+}
+
+void set_container_up(Job& job, const Link& container) {
+  netlink::Message up = netlink::change_link(container.ifindex, container.name, {.up = true});
+  job.sandbox.route().transact(up);
+}
+
+Interface describe(const Link& link, std::string_view sandbox) {
+  Interface out;
+  out.name = link.name;
+  out.mac = link.mac.text();
+  out.mtu = link.mtu;
+  out.sandbox = sandbox;
+  return out;
+}
+
+/// The interfaces of the result, as the kernel has them at the end.
+void describe_interfaces(Job& job, const Attached& attached, Result& result) {
+  if (!job.conf.disable_container_interface &&
+      !netlink::wait_until_operational(job.host.route(), attached.veth.host)) {
+    Deadline::expired(concat("bridge port ", quote(attached.veth.host.name), " did not come up"));
+  }
+  netlink::Message bridge = netlink::get_link_message(attached.bridge.name);
+  netlink::Message port = netlink::get_link_message(attached.veth.host.name);
+  netlink::Message* const both[] = {&bridge, &port};
+  job.host.route().transact(both);
+  const auto found_bridge = netlink::link_of(bridge);
+  const auto found_port = netlink::link_of(port);
+  if (!found_bridge) throw KernelError(ENODEV, bridge.what());
+  if (!found_port) throw KernelError(ENODEV, port.what());
+  result.interfaces = {describe(*found_bridge, ""), describe(*found_port, ""),
+                       describe(attached.veth.container, job.request.netns)};
+}
+
+Result add(const Request& request) {
+  Job job(request);
+  if (!job.conf.has_ipam) require_expressible_without_addresses(request.conf.version);
+  auto ipam = ipam::start_add(request, job.rollback);  // works while we make the links
+  const Attached attached = attach(job);
+
+  Result result;
+  if (ipam) {
+    result = complete(job.conf, ipam::finish_add(*ipam));
+    configure_layer3(job, attached, result);
+  } else if (!job.conf.disable_container_interface) {
+    set_container_up(job, attached.veth.container);
+  }
+  describe_interfaces(job, attached, result);
+  if (job.conf.dns) result.dns = *job.conf.dns;
+  // Last: it is not taken back, since other networks may rely on it by then.
+  if (job.conf.is_gateway) enable_forwarding(gateways_of(result));
+  job.rollback.commit();
+  return result;
+}
+
+/// Addresses the attachment may have had, from what the runtime remembers.
+std::vector<IpAddress> likely_addresses(const Request& request) {
+  std::vector<IpAddress> out;
+  if (const auto previous = request.conf.prev_result_if_usable()) {
+    for (const IpConfig& ip : previous->ips) out.push_back(ip.address.address);
+  }
+  return out;
+}
+
+void del(const Request& request) {
+  const Owner owner(request.conf.name, request.container_id, request.ifname);
+  Host host;
+  ErrorList errors;
+  // nf_tables first: the kernel frees what was removed while it takes its time over the link.
+  errors.attempt("remove masquerading", [&] {
+    masquerade::remove(host.nft(), owner, likely_addresses(request));
+  });
+  std::optional<Sandbox> sandbox;
+  errors.attempt("open netns", [&] { sandbox = Sandbox::open_if_exists(request, host); });
+  const bool gone = errors.attempt(
+      "delete the veth pair", [&] { delete_veth(host, sandbox, request.ifname, owner); });
+  // Never while a device may still use the addresses.
+  if (gone) errors.attempt("release addresses", [&] { ipam::del(request); });
+  errors.throw_if_any();
+}
+
+// CHECK.
+
+[[noreturn]] void differs(const std::string& what) { throw Error(ErrorCode::kMismatch, what); }
+
+Link check_bridge(Host& host, const Config& conf, const Result& previous) {
+  const auto bridge = netlink::find_link(host.route(), conf.bridge);
+  if (!bridge) differs(concat("bridge ", quote(conf.bridge), " is missing"));
+  if (bridge->kind != "bridge") differs(concat(quote(conf.bridge), " is not a bridge"));
+  if (!bridge->is_up()) differs(concat("bridge ", quote(conf.bridge), " is down"));
+  const Interface* const reported = previous.find_interface(conf.bridge, "");
+  if (reported == nullptr) {
+    differs(concat("prevResult.interfaces: no entry for bridge ", quote(conf.bridge)));
+  }
+  // Its MTU and MAC are the bridge's own affair: other ports may change the one, only the other
+  // concerns the container.
+  if (!reported->mac.empty() && Mac::try_parse(reported->mac) != bridge->mac) {
+    differs(concat("bridge ", quote(conf.bridge), " has MAC ", bridge->mac.text(),
+                   " instead of ", reported->mac));
+  }
+  if (conf.promisc_mode && (bridge->flags & IFF_PROMISC) == 0) {
+    differs(concat("bridge ", quote(conf.bridge), " is not promiscuous"));
+  }
+  return *bridge;
+}
+
+Link check_container(Sandbox& sandbox, const Request& request, const Result& previous) {
+  const Interface* const reported = previous.find_interface(request.ifname, request.netns);
+  if (reported == nullptr) {
+    differs(concat("prevResult.interfaces: no entry for ", quote(request.ifname), " in sandbox ",
+                   quote(request.netns)));
+  }
+  const auto link = netlink::find_link(sandbox.route(), request.ifname);
+  if (!link) differs(concat("interface ", quote(request.ifname), " is missing in the container"));
+  if (link->kind != "veth") differs(concat("interface ", quote(request.ifname), " is no veth"));
+  check_reported(*link, *reported);
+  return *link;
+}
+
+void check_port(Host& host, const Config& conf, const Link& bridge, const Link& container,
+                const Result& previous) {
+  for (const Interface& reported : previous.interfaces) {
+    if (!reported.sandbox.empty() || reported.name == conf.bridge) continue;
+    const auto port = netlink::find_link(host.route(), reported.name);
+    if (!port || port->kind != "veth" || port->ifindex != container.peer) continue;
+    check_reported(*port, reported);
+    if (port->master != bridge.ifindex) {
+      differs(concat("link ", quote(port->name), " is not a port of bridge ",
+                     quote(bridge.name)));
+    }
+    if (!port->is_up()) differs(concat("link ", quote(port->name), " is down"));
+    if (!port->port || port->port->hairpin != conf.hairpin_mode) {
+      differs(concat("link ", quote(port->name), ": hairpin mode is not ",
+                     conf.hairpin_mode ? "on" : "off"));
+    }
+    if (port->port->isolated != conf.port_isolation) {
+      differs(concat("link ", quote(port->name), ": port isolation is not ",
+                     conf.port_isolation ? "on" : "off"));
+    }
+    return;
+  }
+  differs(concat("no host veth of prevResult.interfaces is the peer of ",
+                 quote(container.name), " in the container"));
+}
+
+void check_gateways(Host& host, const Link& bridge, const Result& previous) {
+  const std::vector<IpNet> gateways = gateways_of(previous);
+  const auto present = netlink::list_addresses(host.route(), bridge.ifindex);
+  for (const IpNet& gateway : gateways) {
+    const bool there = std::ranges::any_of(
+        present, [&](const netlink::Address& address) { return address.net == gateway; });
+    if (!there) {
+      differs(concat("gateway ", gateway.text(), " is not on bridge ", quote(bridge.name)));
+    }
+  }
+  for (const char* entry : forwarding_entries(gateways)) {
+    if (sysctl::read(entry).value_or("1") != "1") differs(concat("sysctl ", entry, " is not 1"));
+  }
+}
+
+void check(const Request& request) {
+  const Config conf = Config::parse(request);
+  Host host;
+  Sandbox sandbox = Sandbox::open(request, host);
+  const auto previous = request.conf.prev_result();
+  if (!previous) throw Error(ErrorCode::kInvalidConfig, "required prevResult missing");
+
+  const Link bridge = check_bridge(host, conf, *previous);
+  const Link container = check_container(sandbox, request, *previous);
+  check_port(host, conf, bridge, container, *previous);
+  if (!conf.disable_container_interface && !container.is_up()) {
+    differs(concat("interface ", quote(container.name), " in the container is down"));
+  }
+  if (!conf.has_ipam) return;
+  // A later plugin of the chain may have added addresses of other interfaces.
+  Result ours = *previous;
+  std::erase_if(ours.ips, [&](const IpConfig& ip) {
+    return ip.interface && (*ip.interface < 0 ||
+                            static_cast<std::size_t>(*ip.interface) >= ours.interfaces.size() ||
+                            ours.interfaces[static_cast<std::size_t>(*ip.interface)].name !=
+                                request.ifname);
+  });
+  check_interface(sandbox, container, ours);
+  if (conf.is_gateway) check_gateways(host, bridge, ours);
+  if (conf.ip_masq) {
+    const Owner owner(request.conf.name, request.container_id, request.ifname);
+    masquerade::check(host.nft(), owner, addresses_of(ours));
+  }
+  ipam::check(request);
+}
+
+void gc(const Request& request) {
+  const ValidAttachments valid = request.conf.valid_attachments();
+  if (!valid) return;  // nothing is known: nothing may be taken away
+  std::vector<std::string> tags;
+  for (const Attachment& attachment : *valid) {
+    tags.push_back(Owner(request.conf.name, attachment.container_id, attachment.ifname).tag());
+  }
+  std::ranges::sort(tags);
+  const auto keep = [&](std::string_view tag) {
+    return std::ranges::binary_search(tags, tag, {}, [](const auto& t) -> std::string_view {
+      return t;
+    });
+  };
+  const Config conf = Config::parse_leniently(request);
+  Host host;
+  ErrorList errors;
+  errors.attempt("collect masquerading", [&] {
+    masquerade::collect(host.nft(), request.conf.name, keep);
+    masquerade::remove_unused(host.nft());
+  });
+  errors.attempt("collect veth pairs", [&] { collect_veths(host, request.conf.name, keep); });
+  if (tags.empty() && !conf.bridge.empty()) {
+    errors.attempt("remove the bridge", [&] { remove_unused_bridge(host, conf.bridge); });
+  }
+  errors.attempt("collect addresses", [&] { ipam::gc(request); });
+  errors.throw_if_any();
+}
+
+void status(const Request& request) {
+  const Config conf = Config::parse(request);
+  Host host;
+  require_usable(host, conf);
+  if (conf.ip_masq) {
+    try {
+      masquerade::probe(host.nft());
+    } catch (const KernelError& error) {
+      throw Error(ErrorCode::kNotAvailable, concat("ipMasq: ", error.msg()), error.details());
+    }
+  }
+  ipam::status(request);
+}
+
+}  // namespace
+
+const Plugin plugin{.name = "bridge",
+                    .add = add,
+                    .check = check,
+                    .del = del,
+                    .gc = gc,
+                    .status = status};
+
+}  // namespace cni::bridge

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "bridge_link.h"
+
+#include <linux/if.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "attach/sysctl.h"
+#include "base/atomic_file.h"
+#include "base/concat.h"
+#include "base/error.h"
+#include "base/file_lock.h"
+#include "base/log.h"
+#include "netlink/address.h"
+
+namespace cni::bridge {
+namespace {
+
+using netlink::Address;
+using netlink::Link;
+using netlink::Message;
+
+constexpr std::string_view kOurAlias = "cnipp: created by the bridge plugin";
+constexpr const char* kRunDir = "/run/cnipp";
+constexpr int kCreateTries = 10;
+
+void require_bridge(const Link& link) {
+  if (link.kind == "bridge") return;
+  throw Error(ErrorCode::kConflict, concat(quote(link.name), " already exists but is not a bridge"),
+              concat("it is of kind ", quote(link.kind)));
+}
+
+std::size_t count_ports(Host& host, const Link& bridge, int own_port) {
+  const auto ports = netlink::list_links(host.route(), bridge.ifindex);
+  return static_cast<std::size_t>(
+      std::ranges::count_if(ports, [&](const Link& port) { return port.ifindex != own_port; }));
+}
+
+/// Undoes a creation, also one whose answer never arrived, unless a port has joined.
+void undo_creation(Host& host, const std::string& name, bool created) {
+  const auto bridge = netlink::find_link(host.route(), name);
+  if (!bridge || bridge->kind != "bridge") return;
+  const bool unfinished = bridge->alias.empty() && !bridge->is_up();
+  if (!created && !unfinished) return;
+  if (count_ports(host, *bridge, 0) > 0) return;
+  netlink::delete_link_if_exists(host.route(), bridge->ifindex, name);
+}
+
+struct Found {
+  Link bridge;
+  bool created = false;
+};
+
+Found create_or_find(Host& host, const Config& conf, Rollback& rollback) {
+  const auto created = std::make_shared<bool>(false);
+  for (int tries = 0; tries < kCreateTries; ++tries) {
+    if (auto found = netlink::find_link(host.route(), conf.bridge)) {
+      return {*std::move(found), *created};
+    }
+    Message creation =
+        netlink::new_bridge({.name = conf.bridge, .mac = Mac::random(), .mtu = conf.mtu});
+    creation.tolerate(EEXIST);  // another ADD was quicker
+    rollback.on_failure("remove the bridge", [&host, name = conf.bridge, created] {
+      undo_creation(host, name, *created);
+    });
+    host.route().transact(creation);
+    *created = creation.error() == 0;
+  }
+  throw Error(ErrorCode::kTryAgain, concat("bridge ", quote(conf.bridge), " comes and goes"));
+}
+
+bool overlaps(const IpNet& a, const IpNet& b) {
+  return a.contains(b.address) || b.contains(a.address);
+}
+
+/// An address that cannot stand beside the wanted gateways: any other IPv4 address, and an
+/// overlapping IPv6 one (link-local addresses are the kernel's).
+bool conflicts(const IpNet& present, const std::vector<IpNet>& wanted) {
+  if (std::ranges::find(wanted, present) != wanted.end()) return false;
+  return std::ranges::any_of(wanted, [&](const IpNet& gateway) {
+    if (gateway.family() != present.family()) return false;
+    if (present.address.is_v4()) return true;
+    return !present.address.is_link_local() && overlaps(gateway, present);
+  });
+}
+
+void remove_conflicting(Host& host, const Config& conf, const Link& bridge, int own_port,
+                        const IpNet& present, const std::vector<IpNet>& wanted,
+                        Rollback& rollback) {
+  const std::size_t ports = count_ports(host, bridge, own_port);
+  if (!conf.force_address && ports > 0) {
+    std::string list;
+    for (const IpNet& gateway : wanted) list += concat(list.empty() ? "" : ", ", gateway.text());
+    throw Error(ErrorCode::kConflict,
+                concat("failed to set bridge addr: ", quote(bridge.name),
+                       " already has an IP address different from ", list),
+                concat("found ", present.text(), ", wanted ", list, ", ", ports,
+                       " other port(s) attached; to replace it: ip address del ", present.text(),
+                       " dev ", bridge.name, " (or set \"forceAddress\": true)"));
+  }
+  log::warn(concat("replacing address ", present.text(), " of bridge ", quote(bridge.name)));
+  rollback.on_failure(concat("restore address ", present.text()), [&host, bridge, present] {
+    Message restore =
+        netlink::new_address(bridge.ifindex, bridge.name, present, netlink::Dad::kSkip);
+    restore.tolerate(EEXIST);
+    host.route().transact(restore);
+  });
+  Message removal = netlink::delete_address(bridge.ifindex, bridge.name, present);
+  removal.tolerate(EADDRNOTAVAIL);  // somebody else removed it
+  host.route().transact(removal);
+}
+
+void undo_gateway(Host& host, const Link& bridge, int own_port, const IpNet& gateway) {
+  // Another ADD may rely on it by now: it attaches its port before it looks at the addresses.
+  if (count_ports(host, bridge, own_port) > 0) return;
+  Message removal = netlink::delete_address(bridge.ifindex, bridge.name, gateway);
+  removal.tolerate(EADDRNOTAVAIL).tolerate(ENODEV);
+  host.route().transact(removal);
+}
+
+}  // namespace
+
+Link ensure_bridge(Host& host, const Config& conf, Rollback& rollback) {
+  const log::Step timed("ensure the bridge");
+  Found found = create_or_find(host, conf, rollback);
+  Link& bridge = found.bridge;
+  require_bridge(bridge);
+  netlink::LinkChange change;
+  if (found.created) change.alias = kOurAlias;
+  if (!bridge.is_up()) {
+    // New, or of another ADD that has not come this far. Before it is up: no advertisement is heard.
+    sysctl::write(sysctl::link_entry("ipv6", bridge.name, "accept_ra"), "0");
+    change.up = true;
+  } else if (bridge.alias != kOurAlias) {
+    sysctl::write(sysctl::link_entry("ipv6", bridge.name, "accept_ra"), "0");
+  }
+  const bool promiscuous = (bridge.flags & IFF_PROMISC) != 0;
+  if (conf.promisc_mode && !promiscuous) change.promiscuous = true;
+  if (change.up || change.alias || change.promiscuous) {
+    Message setup = netlink::change_link(bridge.ifindex, bridge.name, change);
+    host.route().transact(setup);
+  }
+  if (found.created) bridge.alias = kOurAlias;
+  return bridge;
+}
+
+void ensure_gateways(Host& host, const Config& conf, const Link& bridge, int own_port,
+                     const std::vector<IpNet>& gateways, Rollback& rollback) {
+  const log::Step timed("ensure the gateway addresses");
+  std::vector<Address> present = netlink::list_addresses(host.route(), bridge.ifindex);
+  for (const Address& address : present) {
+    if (!conflicts(address.net, gateways)) continue;
+    remove_conflicting(host, conf, bridge, own_port, address.net, gateways, rollback);
+  }
+  for (const IpNet& gateway : gateways) {
+    const bool there =
+        std::ranges::any_of(present, [&](const Address& a) { return a.net == gateway; });
+    if (there) continue;
+    rollback.on_failure(concat("remove gateway ", gateway.text()), [&host, bridge, own_port,
+                                                                    gateway] {
+      undo_gateway(host, bridge, own_port, gateway);
+    });
+    // Without duplicate address detection: the first packets of the container go to this address.
+    Message addition =
+        netlink::new_address(bridge.ifindex, bridge.name, gateway, netlink::Dad::kSkip);
+    addition.tolerate(EEXIST);
+    host.route().transact(addition);
+  }
+}
+
+void pin_mac(Host& host, const Link& bridge) {
+  if (bridge.alias == kOurAlias) return;  // pinned at creation
+  make_directories(kRunDir, 0700);
+  // Under a lock: two that each write back what they had read before would pin different addresses.
+  const FileLock lock = FileLock::acquire(concat(kRunDir, "/bridge.lock"));
+  const Link now = netlink::get_link(host.route(), bridge.name);
+  const Mac mac = now.mac.is_zero() ? Mac::random() : now.mac;
+  Message change = netlink::change_link(now.ifindex, now.name, {.mac = mac});
+  host.route().transact(change);
+}
+
+void remove_unused_bridge(Host& host, const std::string& name) {
+  const auto bridge = netlink::find_link(host.route(), name);
+  if (!bridge || bridge->kind != "bridge") return;
+  if (bridge->alias != kOurAlias) return;
+  if (count_ports(host, *bridge, 0) > 0) return;
+  netlink::delete_link_if_exists(host.route(), bridge->ifindex, name);
+}
+
+void require_usable(Host& host, const Config& conf) {
+  const auto link = netlink::find_link(host.route(), conf.bridge);
+  if (!link || link->kind == "bridge") return;
+  throw Error(ErrorCode::kNotAvailable,
+              concat("bridge ", quote(conf.bridge), " already exists but is not a bridge"),
+              concat("it is of kind ", quote(link->kind)));
+}
+
+}  // namespace cni::bridge
