@@ -27,8 +27,6 @@ target_compile_options(cni_flags INTERFACE
 if(CNI_STATIC)
   target_compile_options(cni_flags INTERFACE -fPIE)
   target_link_options(cni_flags INTERFACE -static-pie)
-  # A static glibc cannot look up protocols by name; libnl never does so for us.
-  target_link_options(cni_flags INTERFACE -Wl,--no-warnings)
 else()
   set(CMAKE_POSITION_INDEPENDENT_CODE ON)
   include(CheckPIESupported)

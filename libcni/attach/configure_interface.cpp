@@ -107,19 +107,19 @@ void check_interface(Sandbox& sandbox, const Link& link, const Result& result) {
     const bool found = std::ranges::any_of(
         addresses, [&](const netlink::Address& a) { return a.net == ip.address; });
     if (!found) {
-      throw Error(ErrorCode::kMismatch, concat("address ", ip.address.text(),
-                                               " is not on interface ", quote(link.name)));
+      throw Error(ErrorCode::kMismatch,
+                  concat("address ", ip.address.text(), " is not on interface ", quote(link.name)));
     }
   }
   const auto installed = netlink::list_routes(sandbox.route(), link.ifindex);
   for (const KernelRoute& wanted : kernel_routes(result, link.ifindex)) {
     const bool found = std::ranges::any_of(installed, [&](const KernelRoute& have) {
       const bool same_metric = wanted.metric == 0 || have.metric == wanted.metric;
-      const bool same_scope = !wanted.scope || !wanted.dst.address.is_v4() ||
-                              have.scope == wanted.scope;
+      const bool same_scope =
+          !wanted.scope || !wanted.dst.address.is_v4() || have.scope == wanted.scope;
       return have.dst == wanted.dst && have.gateway == wanted.gateway &&
-             have.table == wanted.table && same_metric && same_scope &&
-             have.mtu == wanted.mtu && have.advmss == wanted.advmss;
+             have.table == wanted.table && same_metric && same_scope && have.mtu == wanted.mtu &&
+             have.advmss == wanted.advmss;
     });
     if (!found) {
       throw Error(ErrorCode::kMismatch, concat("route ", netlink::text(wanted),

@@ -29,7 +29,8 @@ class Host {
 /// The container's namespace, opened once and never by path again.
 class Sandbox {
  public:
-  /// Throws as NetNs::open, and kInvalidNetns when it is the host's own (unless CNI_NETNS_OVERRIDE).
+  /// Throws as NetNs::open, and kInvalidNetns when it is the host's own (unless
+  /// CNI_NETNS_OVERRIDE).
   [[nodiscard]] static Sandbox open(const Request& request, const Host& host);
   /// nullopt when there is no such namespace any more. The host's own counts as none: DEL must not
   /// delete there by name.

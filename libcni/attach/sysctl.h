@@ -7,8 +7,8 @@
 #include <string_view>
 
 /// /proc/sys/net of the calling thread's network namespace; for a container's, call inside
-/// NetNs::run. (A directory descriptor would not do: the kernel looks entries up in the namespace of
-/// the process that asks, not of the one that opened the directory.)
+/// NetNs::run. (A directory descriptor would not do: the kernel looks entries up in the namespace
+/// of the process that asks, not of the one that opened the directory.)
 namespace cni::sysctl {
 
 /// Names with slashes below /proc/sys, "net/ipv4/ip_forward". nullopt when there is no such entry.

@@ -17,27 +17,23 @@ namespace {
 using netlink::Link;
 using netlink::Message;
 
-constexpr std::size_t kNameDigits = 11;   // IFNAMSIZ leaves 15 bytes
-constexpr std::size_t kMaxAlias = 255;    // IFALIASZ - 1
+constexpr std::size_t kNameDigits = 11;  // IFNAMSIZ leaves 15 bytes
+constexpr std::size_t kMaxAlias = 255;   // IFALIASZ - 1
 
 std::string_view tag_of(const Link& link) {
   const std::string_view alias = link.alias;
   return alias.substr(0, alias.find_first_of(" ,"));
 }
 
-/// A link without label is one whose ADD was killed before the label was written: only our names look
-/// like this.
+/// A link without label is one whose ADD was killed before the label was written: only our names
+/// look like this.
 bool belongs_to(const Link& link, const Owner& owner) {
   return link.kind == "veth" && (link.alias.empty() || tag_of(link) == owner.tag());
 }
 
 /// Why the kernel said EEXIST; removes a leftover of our own. Returns to try again.
-void resolve_conflict(Host& host, Sandbox& sandbox, const std::string& ifname,
-                      const Owner& owner) {
-  if (netlink::find_link(sandbox.route(), ifname)) {
-    throw Error(ErrorCode::kConflict,
-                concat("the container has an interface ", quote(ifname), " already"));
-  }
+void resolve_conflict(Host& host, Sandbox& sandbox, const std::string& ifname, const Owner& owner) {
+  require_not_attached(host, sandbox, ifname, owner);
   const std::string name = host_veth_name(owner);
   const auto existing = netlink::find_link(host.route(), name);
   if (!existing) return;
@@ -64,11 +60,30 @@ std::string host_veth_name(const Owner& owner) {
   return "veth" + sha512_hex(owner.tag(), kNameDigits);
 }
 
-VethPair create_veth(Host& host, Sandbox& sandbox, const std::string& ifname, const Owner& owner,
-                     const VethOptions& options, Rollback& rollback) {
+void require_not_attached(Host& host, Sandbox& sandbox, const std::string& ifname,
+                          const Owner& owner) {
+  if (netlink::find_link(sandbox.route(), ifname)) {
+    throw Error(ErrorCode::kConflict,
+                concat("the container has an interface ", quote(ifname), " already"),
+                "DEL must come before another ADD");
+  }
+  const auto link = netlink::find_link(host.route(), host_veth_name(owner));
+  // One that is not connected was left by an interrupted ADD, and will be replaced.
+  if (link && belongs_to(*link, owner) && link->is_operational()) {
+    throw Error(
+        ErrorCode::kConflict,
+        concat("the container is attached already, in another netns, by ", quote(link->name)),
+        "DEL must come before another ADD");
+  }
+}
+
+std::optional<VethPair> create_veth(Host& host, Sandbox& sandbox, const std::string& ifname,
+                                    const Owner& owner, const VethOptions& options,
+                                    Rollback& rollback) {
   const log::Step timed("create the veth pair");
   const std::string name = host_veth_name(owner);
-  // Both addresses are ours from the start: the kernel marks them as set, and udev leaves them alone.
+  // Both addresses are ours from the start: the kernel marks them as set, and udev leaves them
+  // alone.
   const netlink::NewVeth wanted{.name = name,
                                 .mac = Mac::random(),
                                 .master = options.master,
@@ -91,7 +106,8 @@ VethPair create_veth(Host& host, Sandbox& sandbox, const std::string& ifname, co
   if (creation.error() == EINVAL) {
     // The kernel's answer for a master that has gone in the meantime, among other things.
     const bool gone = options.master != 0 && !netlink::find_link(host.route(), options.master);
-    throw KernelError(gone ? ENODEV : EINVAL, creation.what(), creation.extack());
+    if (gone) return std::nullopt;
+    throw KernelError(EINVAL, creation.what(), creation.extack());
   }
   *created = true;
 
@@ -106,7 +122,7 @@ VethPair create_veth(Host& host, Sandbox& sandbox, const std::string& ifname, co
   host.route().transact(on_host);
   const auto host_end = netlink::link_of(look);
   if (!host_end) throw KernelError(ENODEV, look.what());
-  return {*host_end, netlink::get_link(sandbox.route(), ifname)};
+  return VethPair{*host_end, netlink::get_link(sandbox.route(), ifname)};
 }
 
 std::optional<Link> find_host_veth(Host& host, const Owner& owner, bool thorough) {
@@ -143,9 +159,8 @@ void collect_veths(Host& host, std::string_view network,
   ErrorList errors;
   for (const Link& link : netlink::list_links(host.route(), 0, "veth")) {
     if (!link.alias.starts_with(prefix) || keep(tag_of(link))) continue;
-    errors.attempt(concat("delete link ", quote(link.name)), [&] {
-      netlink::delete_link_if_exists(host.route(), link.ifindex, link.name);
-    });
+    errors.attempt(concat("delete link ", quote(link.name)),
+                   [&] { netlink::delete_link_if_exists(host.route(), link.ifindex, link.name); });
   }
   errors.throw_if_any();
 }

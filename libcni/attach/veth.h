@@ -29,15 +29,22 @@ struct VethOptions {
   netlink::LinkChange port;  // further settings of the host end
 };
 
-/// Creates the pair: host end up, labelled with the owner, ignoring router advertisements; container
-/// end down. `rollback` deletes it. A pair that an interrupted ADD of the same attachment left is
-/// replaced. Throws Error{kConflict} when the container has an interface of this name, and
-/// KernelError(ENODEV) when the master is gone.
-VethPair create_veth(Host& host, Sandbox& sandbox, const std::string& ifname, const Owner& owner,
-                     const VethOptions& options, Rollback& rollback);
+/// Throws Error{kConflict} when the attachment exists: the container has an interface of this name,
+/// or the host end of this owner is connected. To be asked before anything is made, since undoing
+/// by owner would hit the existing attachment.
+void require_not_attached(Host& host, Sandbox& sandbox, const std::string& ifname,
+                          const Owner& owner);
 
-/// The host end of this attachment, found by name and label; then, if `thorough`, among all veths by
-/// label alone.
+/// Creates the pair: host end up, labelled with the owner, ignoring router advertisements;
+/// container end down. `rollback` deletes it. A pair that an interrupted ADD of the same attachment
+/// left is replaced. nullopt when the master is gone. Throws Error{kConflict} when the container
+/// has an interface of this name.
+std::optional<VethPair> create_veth(Host& host, Sandbox& sandbox, const std::string& ifname,
+                                    const Owner& owner, const VethOptions& options,
+                                    Rollback& rollback);
+
+/// The host end of this attachment, found by name and label; then, if `thorough`, among all veths
+/// by label alone.
 [[nodiscard]] std::optional<netlink::Link> find_host_veth(Host& host, const Owner& owner,
                                                           bool thorough);
 

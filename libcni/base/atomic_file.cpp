@@ -25,7 +25,8 @@ void write_file_atomically(const std::string& path, std::string_view content, un
   try {
     const Fd fd = open_file(temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
     write_all(fd.get(), content, quote(temp));
-    if (sync == Sync::kData && ::fdatasync(fd.get()) != 0) throw_errno(concat("sync ", quote(temp)));
+    if (sync == Sync::kData && ::fdatasync(fd.get()) != 0)
+      throw_errno(concat("sync ", quote(temp)));
     if (::rename(temp.c_str(), path.c_str()) != 0) {
       throw_errno(concat("rename ", quote(temp), " to ", quote(path)));
     }
@@ -39,7 +40,8 @@ void make_directories(const std::string& path, unsigned mode) {
   if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return;
   if (errno != ENOENT) throw_errno(concat("create directory ", quote(path)));
   const auto slash = path.find_last_of('/');
-  if (slash == std::string::npos || slash == 0) throw_errno(concat("create directory ", quote(path)));
+  if (slash == std::string::npos || slash == 0)
+    throw_errno(concat("create directory ", quote(path)));
   make_directories(path.substr(0, slash), mode);
   if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) {
     throw_errno(concat("create directory ", quote(path)));

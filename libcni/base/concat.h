@@ -14,8 +14,7 @@ inline void append(std::string& out, std::string_view text) { out += text; }
 inline void append(std::string& out, const char* text) { out += text; }
 inline void append(std::string& out, char c) { out += c; }
 template <std::integral T>
-  requires(!std::same_as<T, char>)
-void append(std::string& out, T value) {
+requires(!std::same_as<T, char>) void append(std::string& out, T value) {
   char buffer[24];
   const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
   out.append(buffer, end);

@@ -43,7 +43,8 @@ Fd open_file_if_exists(const std::string& path, int flags);
 inline constexpr std::size_t kMaxReadBytes = 64U << 20;
 
 /// Reads to end of file. Throws KernelError(EFBIG) beyond `limit` bytes.
-[[nodiscard]] std::string read_all(int fd, std::string_view what, std::size_t limit = kMaxReadBytes);
+[[nodiscard]] std::string read_all(int fd, std::string_view what,
+                                   std::size_t limit = kMaxReadBytes);
 void write_all(int fd, std::string_view data, std::string_view what);
 
 /// The whole file; throws KernelError when it cannot be read.

@@ -21,7 +21,7 @@ namespace {
 
 /// " (held by pid 12)" from the /proc/locks line of this inode, or "".
 std::string holder(int fd) {
-  struct stat info{};
+  struct stat info {};
   if (::fstat(fd, &info) != 0) return {};
   const std::string suffix = concat(":", info.st_ino, " ");
   try {
@@ -45,12 +45,12 @@ std::string holder(int fd) {
   return {};
 }
 
-/// A timer that keeps interrupting a blocking flock(2) after the deadline, so that the wait costs no
-/// polling: the kernel queues waiters fairly.
+/// A timer that keeps interrupting a blocking flock(2) after the deadline, so that the wait costs
+/// no polling: the kernel queues waiters fairly.
 class Alarm {
  public:
   explicit Alarm(std::chrono::milliseconds after) {
-    struct sigaction action{};
+    struct sigaction action {};
     action.sa_handler = [](int) {};  // no SA_RESTART: flock returns EINTR
     ::sigaction(SIGALRM, &action, &old_action_);
     const auto ms = after.count() > 0 ? after.count() : 1;

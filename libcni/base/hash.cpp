@@ -2,9 +2,8 @@
 // Copyright the cnipp authors
 #include "base/hash.h"
 
-#include <sys/types.h>
-
 #include <sha512.h>
+#include <sys/types.h>
 
 namespace cni {
 

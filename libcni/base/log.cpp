@@ -41,11 +41,16 @@ State& state() {
 
 spdlog::level::level_enum to_spdlog(Level level) {
   switch (level) {
-    case Level::kDebug: return spdlog::level::debug;
-    case Level::kInfo: return spdlog::level::info;
-    case Level::kWarn: return spdlog::level::warn;
-    case Level::kError: return spdlog::level::err;
-    case Level::kOff: break;
+    case Level::kDebug:
+      return spdlog::level::debug;
+    case Level::kInfo:
+      return spdlog::level::info;
+    case Level::kWarn:
+      return spdlog::level::warn;
+    case Level::kError:
+      return spdlog::level::err;
+    case Level::kOff:
+      break;
   }
   return spdlog::level::off;
 }
@@ -105,7 +110,7 @@ bool parse_level(std::string_view text, Level& level) noexcept {
   static constexpr struct {
     std::string_view name;
     Level level;
-  } kNames[] = {{"debug", Level::kDebug}, {"info", Level::kInfo}, {"warn", Level::kWarn},
+  } kNames[] = {{"debug", Level::kDebug},  {"info", Level::kInfo},   {"warn", Level::kWarn},
                 {"warning", Level::kWarn}, {"error", Level::kError}, {"off", Level::kOff}};
   for (const auto& entry : kNames) {
     if (entry.name != text) continue;

@@ -16,13 +16,31 @@ bool is_alnum(char c) noexcept {
 
 /// Unicode white space in UTF-8, as the reference tests it.
 bool has_white_space(std::string_view text) noexcept {
-  static constexpr std::string_view kSpaces[] = {
-      " ",        "\t",       "\n",       "\v",       "\f",       "\r",       "\xc2\x85",
-      "\xc2\xa0", "\xe1\x9a\x80",         "\xe2\x80\x80",         "\xe2\x80\x81",
-      "\xe2\x80\x82",         "\xe2\x80\x83",         "\xe2\x80\x84",         "\xe2\x80\x85",
-      "\xe2\x80\x86",         "\xe2\x80\x87",         "\xe2\x80\x88",         "\xe2\x80\x89",
-      "\xe2\x80\x8a",         "\xe2\x80\xa8",         "\xe2\x80\xa9",         "\xe2\x80\xaf",
-      "\xe2\x81\x9f",         "\xe3\x80\x80"};
+  static constexpr std::string_view kSpaces[] = {" ",
+                                                 "\t",
+                                                 "\n",
+                                                 "\v",
+                                                 "\f",
+                                                 "\r",
+                                                 "\xc2\x85",
+                                                 "\xc2\xa0",
+                                                 "\xe1\x9a\x80",
+                                                 "\xe2\x80\x80",
+                                                 "\xe2\x80\x81",
+                                                 "\xe2\x80\x82",
+                                                 "\xe2\x80\x83",
+                                                 "\xe2\x80\x84",
+                                                 "\xe2\x80\x85",
+                                                 "\xe2\x80\x86",
+                                                 "\xe2\x80\x87",
+                                                 "\xe2\x80\x88",
+                                                 "\xe2\x80\x89",
+                                                 "\xe2\x80\x8a",
+                                                 "\xe2\x80\xa8",
+                                                 "\xe2\x80\xa9",
+                                                 "\xe2\x80\xaf",
+                                                 "\xe2\x81\x9f",
+                                                 "\xe3\x80\x80"};
   return std::ranges::any_of(kSpaces,
                              [&](std::string_view s) { return text.find(s) != text.npos; });
 }
@@ -100,9 +118,9 @@ CniArgs CniArgs::parse(std::string_view text, const std::vector<std::string_view
     if (pair.key == "IgnoreUnknown") {
       const auto value = parse_bool(std::string(pair.value));
       if (!value) {
-        throw Error(ErrorCode::kInvalidEnvironment,
-                    concat("CNI_ARGS: IgnoreUnknown must be 1, 0, true or false, got ",
-                           quote(pair.value)));
+        throw Error(
+            ErrorCode::kInvalidEnvironment,
+            concat("CNI_ARGS: IgnoreUnknown must be 1, 0, true or false, got ", quote(pair.value)));
       }
       ignore_unknown = *value;
     } else if (std::ranges::find(known, pair.key) == known.end()) {

@@ -22,9 +22,9 @@ struct Attachment {
 };
 
 /// The attachments a GC must keep. "cni.dev/valid-attachments" (specification 1.1.0, section 4 GC),
-/// else the older spelling "cni.dev/attachments". Absent: nullopt, nothing is known and nothing may be
-/// collected. `[]`: nothing is valid. `null`: as `[]`, because it is how the Go library writes an empty
-/// list, having deleted every attachment it knows itself (docs/decisions/0004-gc-null.md).
+/// else the older spelling "cni.dev/attachments". Absent: nullopt, nothing is known and nothing may
+/// be collected. `[]`: nothing is valid. `null`: as `[]`, because it is how the Go library writes
+/// an empty list, having deleted every attachment it knows itself (docs/decisions/0004-gc-null.md).
 using ValidAttachments = std::optional<std::vector<Attachment>>;
 
 /// What every plugin reads of its configuration. `document` is stdin as a whole.

@@ -108,7 +108,8 @@ IpAddress IpAddress::plus(std::int64_t n) const noexcept {
 IpAddress IpAddress::network(int prefix) const noexcept {
   IpAddress out = *this;
   for (int bit = prefix; bit < bits(); ++bit) {
-    out.bytes_[static_cast<std::size_t>(bit / 8)] &= static_cast<std::uint8_t>(~(0x80 >> (bit % 8)));
+    out.bytes_[static_cast<std::size_t>(bit / 8)] &=
+        static_cast<std::uint8_t>(~(0x80 >> (bit % 8)));
   }
   return out;
 }

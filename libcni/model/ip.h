@@ -14,8 +14,8 @@ namespace cni {
 
 enum class Family : std::uint8_t { kV4 = 4, kV6 = 6 };
 
-/// An IPv4 or IPv6 address. IPv4-mapped IPv6 text becomes IPv4, as in the reference. Ordering: all of
-/// IPv4 before all of IPv6, numeric inside a family.
+/// An IPv4 or IPv6 address. IPv4-mapped IPv6 text becomes IPv4, as in the reference. Ordering: all
+/// of IPv4 before all of IPv6, numeric inside a family.
 class IpAddress {
  public:
   constexpr IpAddress() noexcept = default;  // 0.0.0.0

@@ -12,8 +12,8 @@
 
 namespace cni {
 
-/// Result types in the shape of CNI specification 1.1.0, section 5 "ADD Success". Older shapes exist
-/// only in JSON (parse_result, to_json).
+/// Result types in the shape of CNI specification 1.1.0, section 5 "ADD Success". Older shapes
+/// exist only in JSON (parse_result, to_json).
 struct Interface {
   std::string name;
   std::string mac;
@@ -81,7 +81,8 @@ struct Result {
 /// and 0.2.0 need an address. `null` results do not exist.
 [[nodiscard]] Json to_json(const Result& result, SpecVersion version);
 
-/// Throws what to_json would for an attachment without addresses (layer 2), before any work is done.
+/// Throws what to_json would for an attachment without addresses (layer 2), before any work is
+/// done.
 void require_expressible_without_addresses(SpecVersion version);
 
 }  // namespace cni

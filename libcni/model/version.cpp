@@ -34,8 +34,8 @@ VersionNumber VersionNumber::parse(std::string_view version) {
   for (std::size_t i = 0; !rest.empty() || i == 0; ++i) {
     const auto dot = rest.find('.');
     const std::string_view part = rest.substr(0, dot);
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(),
-                                              parts[std::min<std::size_t>(i, 2)]);
+    const auto [end, error] =
+        std::from_chars(part.data(), part.data() + part.size(), parts[std::min<std::size_t>(i, 2)]);
     const bool last = dot == std::string_view::npos;
     if (i > 2 || part.empty() || error != std::errc{} || end != part.data() + part.size() ||
         dot + 1 == rest.size()) {

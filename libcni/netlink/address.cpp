@@ -50,17 +50,16 @@ std::vector<Address> list_addresses(Socket& socket, int ifindex) {
         const bool has_local = attributes.find(IFA_LOCAL) != nullptr;
         const auto bytes = attributes.bytes(has_local ? IFA_LOCAL : IFA_ADDRESS);
         if (bytes.size() != (v4 ? 4U : 16U)) return;
-        out.push_back({{IpAddress::from_bytes(v4 ? Family::kV4 : Family::kV6, bytes),
-                        info->ifa_prefixlen},
-                       attributes.u32(IFA_FLAGS, info->ifa_flags)});
+        out.push_back(
+            {{IpAddress::from_bytes(v4 ? Family::kV4 : Family::kV6, bytes), info->ifa_prefixlen},
+             attributes.u32(IFA_FLAGS, info->ifa_flags)});
       });
   return out;
 }
 
 Message new_address(int ifindex, const std::string& link, const IpNet& net, Dad dad) {
-  Message message =
-      address_message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, ifindex, net,
-                      concat("add address ", net.text(), " to link ", quote(link)));
+  Message message = address_message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, ifindex, net,
+                                    concat("add address ", net.text(), " to link ", quote(link)));
   if (net.address.is_v4() && net.prefix < 31) {
     message.put_bytes(IFA_BROADCAST, net.address.last(net.prefix).bytes());
   }

@@ -171,6 +171,7 @@ Message change_link(int ifindex, const std::string& name, const LinkChange& chan
   flag(change.up, IFF_UP);
   flag(change.promiscuous, IFF_PROMISC);
   message.header(info);
+  if (ifindex == 0) message.put_text(IFLA_IFNAME, name);
   if (change.mac) message.put_bytes(IFLA_ADDRESS, change.mac->bytes);
   if (change.alias) message.put_text(IFLA_IFALIAS, *change.alias);
   if (!change.vlan_filtering && !change.port_hairpin && !change.port_isolated) return message;

@@ -19,10 +19,10 @@ struct Link {
   std::string kind;  // "bridge", "veth", ...; empty for hardware and lo
   std::string alias;
   Mac mac;
-  unsigned mtu = 0;    // bytes
-  unsigned flags = 0;  // IFF_*
-  int master = 0;      // ifindex, 0: none
-  int peer = 0;        // ifindex of a veth's other end, in its namespace
+  unsigned mtu = 0;             // bytes
+  unsigned flags = 0;           // IFF_*
+  int master = 0;               // ifindex, 0: none
+  int peer = 0;                 // ifindex of a veth's other end, in its namespace
   bool peer_elsewhere = false;  // the peer is in another namespace
   std::uint8_t operstate = 0;   // IF_OPER_*
   bool vlan_filtering = false;  // of a bridge
@@ -57,8 +57,8 @@ struct Link {
 /// Fails with EEXIST when a link of this name exists.
 struct NewBridge {
   std::string name;
-  Mac mac;            // given at creation: the bridge never follows its ports
-  unsigned mtu = 0;   // 0: the kernel's default
+  Mac mac;           // given at creation: the bridge never follows its ports
+  unsigned mtu = 0;  // 0: the kernel's default
   bool vlan_filtering = false;
 };
 [[nodiscard]] Message new_bridge(const NewBridge& bridge);
@@ -76,13 +76,13 @@ struct NewVeth {
 };
 [[nodiscard]] Message new_veth(const NewVeth& veth);
 
-/// What is set is changed, in one request.
+/// What is set is changed, in one request. The link is named by ifindex, or by name when that is 0.
 struct LinkChange {
   std::optional<bool> up;
   std::optional<bool> promiscuous;
   std::optional<Mac> mac;
   std::optional<std::string> alias;
-  std::optional<bool> vlan_filtering;         // of a bridge
+  std::optional<bool> vlan_filtering;               // of a bridge
   std::optional<bool> port_hairpin, port_isolated;  // of a bridge port
 };
 [[nodiscard]] Message change_link(int ifindex, const std::string& name, const LinkChange& change);

@@ -35,7 +35,7 @@ class Message {
   }
   Message& put_u8(int attribute, std::uint8_t value);
   Message& put_u16(int attribute, std::uint16_t value);
-  Message& put_u32(int attribute, std::uint32_t value);  // host byte order: rtnetlink
+  Message& put_u32(int attribute, std::uint32_t value);   // host byte order: rtnetlink
   Message& put_be32(int attribute, std::uint32_t value);  // network byte order: nf_tables
   Message& put_text(int attribute, std::string_view text);
   Message& put_bytes(int attribute, std::span<const std::uint8_t> bytes);

@@ -26,8 +26,8 @@ struct KernelRoute {
   std::optional<IpAddress> source;
 };
 
-/// NLM_F_CREATE without EXCL, as the reference: routes to the same destination with different gateways
-/// may stand beside each other. EEXIST for an identical route.
+/// NLM_F_CREATE without EXCL, as the reference: routes to the same destination with different
+/// gateways may stand beside each other. EEXIST for an identical route.
 [[nodiscard]] Message new_route(const KernelRoute& route, const std::string& link);
 
 /// The unicast routes out of one link, in all tables, both families.

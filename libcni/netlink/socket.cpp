@@ -188,7 +188,8 @@ std::optional<std::string> Socket::receive_event() {
     nlmsghdr overrun{};
     overrun.nlmsg_len = sizeof overrun;
     overrun.nlmsg_type = NLMSG_OVERRUN;
-    return std::string(static_cast<const char*>(static_cast<const void*>(&overrun)), sizeof overrun);
+    return std::string(static_cast<const char*>(static_cast<const void*>(&overrun)),
+                       sizeof overrun);
   } catch (const Error&) {
     return std::nullopt;
   }

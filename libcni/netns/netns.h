@@ -15,7 +15,8 @@ namespace cni {
 class NetNs {
  public:
   /// Opens once and checks that it is a network namespace (nsfs magic and NS_GET_NSTYPE). Throws
-  /// Error: kUnknownContainer when the path does not exist, kInvalidNetns when it is something else.
+  /// Error: kUnknownContainer when the path does not exist, kInvalidNetns when it is something
+  /// else.
   [[nodiscard]] static NetNs open(const std::string& path);
   /// nullopt when the path is empty, does not exist, or is not (any more) a network namespace: then
   /// nothing of a container can be in it. For DEL.

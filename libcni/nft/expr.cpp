@@ -35,9 +35,9 @@ void put_verdict(Message& message, int attribute, int code, std::string_view cha
 
 Message& Rule::start(Transaction& transaction, TableFamily family, std::string_view table,
                      std::string_view chain, std::string_view comment) {
-  Message& message = transaction.add(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, family,
-                                     concat("add nf_tables rule ", quote(comment), " to chain ",
-                                            table, " ", chain));
+  Message& message = transaction.add(
+      NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, family,
+      concat("add nf_tables rule ", quote(comment), " to chain ", table, " ", chain));
   message.put_text(NFTA_RULE_TABLE, table);
   message.put_text(NFTA_RULE_CHAIN, chain);
   put_comment(message, NFTA_RULE_USERDATA, kRuleComment, comment);

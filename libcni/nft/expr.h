@@ -10,8 +10,8 @@
 #include "netlink/message.h"
 #include "nft/transaction.h"
 
-/// The nf_tables expressions we use. Each appends itself to a rule's NFTA_RULE_EXPRESSIONS; values go
-/// through register 1.
+/// The nf_tables expressions we use. Each appends itself to a rule's NFTA_RULE_EXPRESSIONS; values
+/// go through register 1.
 namespace cni::nft {
 
 /// A rule under construction: table, chain and comment are set, expressions are appended.

@@ -120,8 +120,8 @@ Message element_request(Family family, std::string what) {
 }
 
 std::optional<Element> find_element(Socket& socket, const IpAddress& address) {
-  Message message = element_request(address.family(), concat("look up masquerading of ",
-                                                             address.text()));
+  Message message =
+      element_request(address.family(), concat("look up masquerading of ", address.text()));
   message.nest(NFTA_SET_ELEM_LIST_ELEMENTS, [&](Message& list) {
     list.nest(NFTA_LIST_ELEM, [&](Message& element) {
       element.nest(NFTA_SET_ELEM_KEY,
@@ -241,10 +241,10 @@ void add_chain(Transaction& transaction, std::string_view table, const Part& par
 void change_element(Transaction& transaction, int type, unsigned flags, Family family,
                     std::span<const std::uint8_t> key, std::string_view chain,
                     std::string_view comment) {
-  Message& message = transaction.add(type, flags, kInet,
-                                     concat(type == NFT_MSG_NEWSETELEM ? "add" : "remove",
-                                            " masquerading of ",
-                                            IpAddress::from_bytes(family, key).text()));
+  Message& message =
+      transaction.add(type, flags, kInet,
+                      concat(type == NFT_MSG_NEWSETELEM ? "add" : "remove", " masquerading of ",
+                             IpAddress::from_bytes(family, key).text()));
   message.put_text(NFTA_SET_ELEM_LIST_TABLE, kTable);
   message.put_text(NFTA_SET_ELEM_LIST_SET, map_name(family));
   message.nest(NFTA_SET_ELEM_LIST_ELEMENTS, [&](Message& list) {
@@ -279,9 +279,8 @@ Missing survey(Socket& socket, const std::vector<Part>& parts) {
 }
 
 [[noreturn]] void too_many_changes(std::string_view what) {
-  throw Error(ErrorCode::kTryAgain,
-              concat(what, ": the nf_tables ruleset changed at every one of ", kMaxTries,
-                     " attempts"));
+  throw Error(ErrorCode::kTryAgain, concat(what, ": the nf_tables ruleset changed at every one of ",
+                                           kMaxTries, " attempts"));
 }
 
 bool may_retry(int error) { return error == ERESTART || error == EAGAIN || error == EINTR; }

@@ -7,9 +7,10 @@
 
 namespace cni {
 
-/// Whose a kernel object is: one interface of one container on one network. The tag is what we write
-/// beside every object (element comments, link aliases); it has the form that the reference uses for
-/// its nftables rules: 16 hex digits of SHA-512(network), "-", 16 of SHA-512(ifname ":" id).
+/// Whose a kernel object is: one interface of one container on one network. The tag is what we
+/// write beside every object (element comments, link aliases); it has the form that the reference
+/// uses for its nftables rules: 16 hex digits of SHA-512(network), "-", 16 of SHA-512(ifname ":"
+/// id).
 class Owner {
  public:
   Owner(std::string_view network, std::string_view container_id, std::string_view ifname);

@@ -54,8 +54,7 @@ std::string find_plugin(std::string_view type, std::string_view search_path) {
               concat("failed to find plugin ", quote(type), " in path ", quote(search_path)));
 }
 
-void require_success(std::string_view plugin, const ExitStatus& status,
-                     const std::string& output) {
+void require_success(std::string_view plugin, const ExitStatus& status, const std::string& output) {
   if (status.ok()) return;
   if (output.empty()) {
     throw Error(ErrorCode::kDelegate,
@@ -80,9 +79,8 @@ Delegate Delegate::start(const Request& request, std::string_view type, Command 
   const std::string path = find_plugin(type, request.path);
   Environment environment = request.environment;
   environment.set("CNI_COMMAND", text(command));
-  return Delegate(
-      Child::start(path, {std::string(path)}, environment.entries(), request.input),
-      std::string(type), request.conf.version);
+  return Delegate(Child::start(path, {std::string(path)}, environment.entries(), request.input),
+                  std::string(type), request.conf.version);
 }
 
 void Delegate::wait() {

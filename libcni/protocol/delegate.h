@@ -13,9 +13,9 @@
 
 namespace cni {
 
-/// The first regular file `type` in the ':'-separated directories of `search_path`; an empty element
-/// is the current directory. Throws Error: kInvalidConfig for an unusable type, kInvalidEnvironment
-/// for an empty path, kDelegate when there is no such file.
+/// The first regular file `type` in the ':'-separated directories of `search_path`; an empty
+/// element is the current directory. Throws Error: kInvalidConfig for an unusable type,
+/// kInvalidEnvironment for an empty path, kDelegate when there is no such file.
 [[nodiscard]] std::string find_plugin(std::string_view type, std::string_view search_path);
 
 /// Turns what a plugin left behind into its result text. A failure throws the plugin's own error
@@ -45,8 +45,8 @@ class [[nodiscard]] Delegate {
 namespace ipam {
 
 /// An IPAM ADD under way. Unless `rollback` is committed, the address is released again, also when
-/// the ADD itself failed or was never waited for (specification section 4: "DEL after a failed ADD").
-/// A layer-2 network (no ipam.type) gives nullopt.
+/// the ADD itself failed or was never waited for (specification section 4: "DEL after a failed
+/// ADD"). A layer-2 network (no ipam.type) gives nullopt.
 std::optional<Delegate> start_add(const Request& request, Rollback& rollback);
 /// Waits; throws Error{kDelegate} when the result holds no address.
 Result finish_add(Delegate& delegate);

@@ -99,12 +99,22 @@ void start_deadline(const Request& request) {
 std::string dispatch(const Plugin& plugin, const Request& request) {
   const log::Step timed("verb");
   switch (request.command) {
-    case Command::kAdd: return to_json(plugin.add(request), request.conf.version).dump(kIndent);
-    case Command::kDel: plugin.del(request); break;
-    case Command::kCheck: plugin.check(request); break;
-    case Command::kGc: plugin.gc(request); break;
-    case Command::kStatus: plugin.status(request); break;
-    case Command::kVersion: return version_json();
+    case Command::kAdd:
+      return to_json(plugin.add(request), request.conf.version).dump(kIndent);
+    case Command::kDel:
+      plugin.del(request);
+      break;
+    case Command::kCheck:
+      plugin.check(request);
+      break;
+    case Command::kGc:
+      plugin.gc(request);
+      break;
+    case Command::kStatus:
+      plugin.status(request);
+      break;
+    case Command::kVersion:
+      return version_json();
   }
   return {};
 }

@@ -22,8 +22,8 @@ struct Plugin {
 };
 
 /// Runs one call as data: environment and stdin in, stdout and stderr out. Returns the exit status:
-/// 0, or 1 with a CNI error object on stdout. `read_input` is called at most once, and not at all for
-/// VERSION.
+/// 0, or 1 with a CNI error object on stdout. `read_input` is called at most once, and not at all
+/// for VERSION.
 int run(const Plugin& plugin, const Environment& environment,
         const std::function<std::string()>& read_input, std::string& out, std::string& err);
 

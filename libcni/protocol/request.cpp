@@ -132,8 +132,7 @@ void parse_input(Request& request, std::string input) {
   // The version first: errors that follow are reported in it.
   const JsonRef version = root["cniVersion"];
   if (version.present() && !version.is_string()) {
-    throw Error(ErrorCode::kDecode,
-                concat("cniVersion: expected a string, got ", version.text()));
+    throw Error(ErrorCode::kDecode, concat("cniVersion: expected a string, got ", version.text()));
   }
   const std::string version_text = version.string_or("");
   if (is_supported(version_text)) conf.version = parse_version(version_text);

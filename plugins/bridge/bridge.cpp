@@ -3,7 +3,8 @@
 
 // bridge: connects a container to a Linux bridge on the host.
 //
-// On the host:     bridge <bridge> and its gateway addresses, forwarding sysctls (shared, DEL leaves
+// On the host:     bridge <bridge> and its gateway addresses, forwarding sysctls (shared, DEL
+// leaves
 //                  them), veth<hash> labelled with the owner, masquerading elements of the owner
 // In the sandbox:  <CNI_IFNAME> with the addresses and routes of IPAM
 // Options and examples: docs/plugins/bridge.md
@@ -67,19 +68,15 @@ Attached attach(Job& job) {
   options.container_mac = job.conf.mac;
   options.port.port_hairpin = job.conf.hairpin_mode;
   options.port.port_isolated = job.conf.port_isolation;
-  for (int tries = 0;; ++tries) {
-    Attached out;
-    out.bridge = ensure_bridge(job.host, job.conf, job.rollback);
-    options.master = out.bridge.ifindex;
-    try {
-      out.veth = create_veth(job.host, job.sandbox, job.request.ifname, job.owner, options,
-                             job.rollback);
-      return out;
-    } catch (const KernelError& error) {
-      // A failing ADD or a GC may remove the bridge between our two requests.
-      if (!error.is(std::errc::no_such_device) || tries >= kAttachTries) throw;
-    }
+  for (int tries = 0; tries < kAttachTries; ++tries) {
+    const Link bridge = ensure_bridge(job.host, job.conf, job.rollback);
+    options.master = bridge.ifindex;
+    const auto veth =
+        create_veth(job.host, job.sandbox, job.request.ifname, job.owner, options, job.rollback);
+    if (veth) return {bridge, *veth};
+    // A failing ADD or a GC removed the bridge between our two requests.
   }
+  throw Error(ErrorCode::kTryAgain, concat("bridge ", quote(job.conf.bridge), " comes and goes"));
 }
 
 /// Completes IPAM's result: gateways, default routes, and the interface of every address.
@@ -183,6 +180,7 @@ void describe_interfaces(Job& job, const Attached& attached, Result& result) {
 Result add(const Request& request) {
   Job job(request);
   if (!job.conf.has_ipam) require_expressible_without_addresses(request.conf.version);
+  require_not_attached(job.host, job.sandbox, request.ifname, job.owner);
   auto ipam = ipam::start_add(request, job.rollback);  // works while we make the links
   const Attached attached = attach(job);
 
@@ -215,13 +213,12 @@ void del(const Request& request) {
   Host host;
   ErrorList errors;
   // nf_tables first: the kernel frees what was removed while it takes its time over the link.
-  errors.attempt("remove masquerading", [&] {
-    masquerade::remove(host.nft(), owner, likely_addresses(request));
-  });
+  errors.attempt("remove masquerading",
+                 [&] { masquerade::remove(host.nft(), owner, likely_addresses(request)); });
   std::optional<Sandbox> sandbox;
   errors.attempt("open netns", [&] { sandbox = Sandbox::open_if_exists(request, host); });
-  const bool gone = errors.attempt(
-      "delete the veth pair", [&] { delete_veth(host, sandbox, request.ifname, owner); });
+  const bool gone = errors.attempt("delete the veth pair",
+                                   [&] { delete_veth(host, sandbox, request.ifname, owner); });
   // Never while a device may still use the addresses.
   if (gone) errors.attempt("release addresses", [&] { ipam::del(request); });
   errors.throw_if_any();
@@ -243,8 +240,8 @@ Link check_bridge(Host& host, const Config& conf, const Result& previous) {
   // Its MTU and MAC are the bridge's own affair: other ports may change the one, only the other
   // concerns the container.
   if (!reported->mac.empty() && Mac::try_parse(reported->mac) != bridge->mac) {
-    differs(concat("bridge ", quote(conf.bridge), " has MAC ", bridge->mac.text(),
-                   " instead of ", reported->mac));
+    differs(concat("bridge ", quote(conf.bridge), " has MAC ", bridge->mac.text(), " instead of ",
+                   reported->mac));
   }
   if (conf.promisc_mode && (bridge->flags & IFF_PROMISC) == 0) {
     differs(concat("bridge ", quote(conf.bridge), " is not promiscuous"));
@@ -273,8 +270,7 @@ void check_port(Host& host, const Config& conf, const Link& bridge, const Link& 
     if (!port || port->kind != "veth" || port->ifindex != container.peer) continue;
     check_reported(*port, reported);
     if (port->master != bridge.ifindex) {
-      differs(concat("link ", quote(port->name), " is not a port of bridge ",
-                     quote(bridge.name)));
+      differs(concat("link ", quote(port->name), " is not a port of bridge ", quote(bridge.name)));
     }
     if (!port->is_up()) differs(concat("link ", quote(port->name), " is down"));
     if (!port->port || port->port->hairpin != conf.hairpin_mode) {
@@ -287,8 +283,8 @@ void check_port(Host& host, const Config& conf, const Link& bridge, const Link& 
     }
     return;
   }
-  differs(concat("no host veth of prevResult.interfaces is the peer of ",
-                 quote(container.name), " in the container"));
+  differs(concat("no host veth of prevResult.interfaces is the peer of ", quote(container.name),
+                 " in the container"));
 }
 
 void check_gateways(Host& host, const Link& bridge, const Result& previous) {
@@ -323,10 +319,10 @@ void check(const Request& request) {
   // A later plugin of the chain may have added addresses of other interfaces.
   Result ours = *previous;
   std::erase_if(ours.ips, [&](const IpConfig& ip) {
-    return ip.interface && (*ip.interface < 0 ||
-                            static_cast<std::size_t>(*ip.interface) >= ours.interfaces.size() ||
-                            ours.interfaces[static_cast<std::size_t>(*ip.interface)].name !=
-                                request.ifname);
+    return ip.interface &&
+           (*ip.interface < 0 ||
+            static_cast<std::size_t>(*ip.interface) >= ours.interfaces.size() ||
+            ours.interfaces[static_cast<std::size_t>(*ip.interface)].name != request.ifname);
   });
   check_interface(sandbox, container, ours);
   if (conf.is_gateway) check_gateways(host, bridge, ours);
@@ -346,9 +342,8 @@ void gc(const Request& request) {
   }
   std::ranges::sort(tags);
   const auto keep = [&](std::string_view tag) {
-    return std::ranges::binary_search(tags, tag, {}, [](const auto& t) -> std::string_view {
-      return t;
-    });
+    return std::ranges::binary_search(tags, tag, {},
+                                      [](const auto& t) -> std::string_view { return t; });
   };
   const Config conf = Config::parse_leniently(request);
   Host host;
@@ -381,11 +376,7 @@ void status(const Request& request) {
 
 }  // namespace
 
-const Plugin plugin{.name = "bridge",
-                    .add = add,
-                    .check = check,
-                    .del = del,
-                    .gc = gc,
-                    .status = status};
+const Plugin plugin{
+    .name = "bridge", .add = add, .check = check, .del = del, .gc = gc, .status = status};
 
 }  // namespace cni::bridge

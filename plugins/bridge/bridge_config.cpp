@@ -64,9 +64,10 @@ void refuse_unsupported(const JsonRef& root) {
 
 void require_consistent(const Config& conf) {
   if (conf.hairpin_mode && conf.promisc_mode) {
-    throw Error(ErrorCode::kInvalidConfig,
-                "hairpinMode, promiscMode: cannot set hairpin mode and promiscuous mode at the same "
-                "time");
+    throw Error(
+        ErrorCode::kInvalidConfig,
+        "hairpinMode, promiscMode: cannot set hairpin mode and promiscuous mode at the same "
+        "time");
   }
   if (conf.disable_container_interface && conf.has_ipam) {
     throw Error(ErrorCode::kInvalidConfig,

@@ -23,7 +23,7 @@ struct Config {
   bool enable_dad = false;
   bool disable_container_interface = false;
   bool port_isolation = false;
-  bool has_ipam = false;  // layer 3
+  bool has_ipam = false;   // layer 3
   std::optional<Dns> dns;  // replaces the IPAM plugin's as a whole
   std::optional<Mac> mac;  // of the container's end
 

@@ -131,7 +131,8 @@ Link ensure_bridge(Host& host, const Config& conf, Rollback& rollback) {
   netlink::LinkChange change;
   if (found.created) change.alias = kOurAlias;
   if (!bridge.is_up()) {
-    // New, or of another ADD that has not come this far. Before it is up: no advertisement is heard.
+    // New, or of another ADD that has not come this far. Before it is up: no advertisement is
+    // heard.
     sysctl::write(sysctl::link_entry("ipv6", bridge.name, "accept_ra"), "0");
     change.up = true;
   } else if (bridge.alias != kOurAlias) {
@@ -159,10 +160,9 @@ void ensure_gateways(Host& host, const Config& conf, const Link& bridge, int own
     const bool there =
         std::ranges::any_of(present, [&](const Address& a) { return a.net == gateway; });
     if (there) continue;
-    rollback.on_failure(concat("remove gateway ", gateway.text()), [&host, bridge, own_port,
-                                                                    gateway] {
-      undo_gateway(host, bridge, own_port, gateway);
-    });
+    rollback.on_failure(
+        concat("remove gateway ", gateway.text()),
+        [&host, bridge, own_port, gateway] { undo_gateway(host, bridge, own_port, gateway); });
     // Without duplicate address detection: the first packets of the container go to this address.
     Message addition =
         netlink::new_address(bridge.ifindex, bridge.name, gateway, netlink::Dad::kSkip);

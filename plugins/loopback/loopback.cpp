@@ -33,9 +33,8 @@ void set_up(Sandbox& sandbox, const Link& lo, bool up) {
 void require_only_loopback(const std::vector<Address>& addresses) {
   for (const Address& address : addresses) {
     if (address.net.address.is_loopback()) continue;
-    throw Error(ErrorCode::kConflict,
-                concat("loopback interface found with non-loopback address ",
-                       quote(address.net.address.text())));
+    throw Error(ErrorCode::kConflict, concat("loopback interface found with non-loopback address ",
+                                             quote(address.net.address.text())));
   }
 }
 
@@ -88,17 +87,14 @@ void check(const Request& request) {
   require_only_loopback(netlink::list_addresses(sandbox.route(), lo.ifindex));
 }
 
-// A loopback interface goes with its namespace: there is nothing to collect and nothing to run out of.
+// A loopback interface goes with its namespace: there is nothing to collect and nothing to run out
+// of.
 void gc(const Request&) {}
 void status(const Request&) {}
 
 }  // namespace
 
-const Plugin plugin{.name = "loopback",
-                    .add = add,
-                    .check = check,
-                    .del = del,
-                    .gc = gc,
-                    .status = status};
+const Plugin plugin{
+    .name = "loopback", .add = add, .check = check, .del = del, .gc = gc, .status = status};
 
 }  // namespace cni::loopback

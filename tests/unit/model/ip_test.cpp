@@ -28,8 +28,9 @@ TEST_CASE("ip: canonical text", "[ip]") {
 }
 
 TEST_CASE("ip: text that is not an address is refused", "[ip]") {
-  const auto* text = GENERATE("", "10.1.2", "10.1.2.256", "010.1.2.5", "10.1.2.3/24", "fe80::1%eth0",
-                              "1::2::3", "a", " 10.0.0.1", "10.0.0.1 ", "0x10.1.1.1");
+  const auto* text =
+      GENERATE("", "10.1.2", "10.1.2.256", "010.1.2.5", "10.1.2.3/24", "fe80::1%eth0", "1::2::3",
+               "a", " 10.0.0.1", "10.0.0.1 ", "0x10.1.1.1");
   REQUIRE_FALSE(IpAddress::try_parse(text));
   REQUIRE_THROWS_AS(IpAddress::parse(text), cni::Error);
 }
