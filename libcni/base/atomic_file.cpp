@@ -4,26 +4,42 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/fd.h"
 
 namespace cni {
+namespace {
+
+constexpr std::size_t kMaxNamePart = 200;
+
+bool is_directory(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+}  // namespace
 
 void write_file_atomically(const std::string& path, std::string_view content, unsigned mode,
                            Sync sync) {
   const auto slash = path.rfind('/');
   const std::string dir = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-  // Hidden, and with our pid: two writers never share one, and readers of the directory skip it.
-  const std::string temp = concat(dir, dir == "." ? "/." : ".", name, ".", ::getpid(), ".tmp");
+  // Hidden: readers of the directory skip it. Random and exclusive: writers in different pid
+  // namespaces share the directory. Cut: a file name has at most 255 bytes.
+  std::uint32_t random = 0;
+  if (::getrandom(&random, sizeof random, 0) != sizeof random) throw_errno("get random bytes");
+  const std::string temp = concat(dir, dir == "." ? "/." : ".", name.substr(0, kMaxNamePart), ".",
+                                  ::getpid(), "-", hex(random), ".tmp");
+  const Fd fd = open_file(temp, O_WRONLY | O_CREAT | O_EXCL, mode);
   try {
-    const Fd fd = open_file(temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
     write_all(fd.get(), content, quote(temp));
     if (sync == Sync::kData && ::fdatasync(fd.get()) != 0)
       throw_errno(concat("sync ", quote(temp)));
@@ -37,13 +53,14 @@ void write_file_atomically(const std::string& path, std::string_view content, un
 }
 
 void make_directories(const std::string& path, unsigned mode) {
-  if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return;
-  if (errno != ENOENT) throw_errno(concat("create directory ", quote(path)));
+  if (::mkdir(path.c_str(), mode) == 0) return;
+  if (errno == EEXIST && is_directory(path)) return;
   const auto slash = path.find_last_of('/');
-  if (slash == std::string::npos || slash == 0)
-    throw_errno(concat("create directory ", quote(path)));
+  const bool has_parent = slash != std::string::npos && slash != 0;
+  if (errno != ENOENT || !has_parent) throw_errno(concat("create directory ", quote(path)));
   make_directories(path.substr(0, slash), mode);
-  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) {
+  // EEXIST: another process was faster, or the path ends in a slash.
+  if (::mkdir(path.c_str(), mode) != 0 && !(errno == EEXIST && is_directory(path))) {
     throw_errno(concat("create directory ", quote(path)));
   }
 }

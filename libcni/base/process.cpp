@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -127,6 +128,26 @@ ExitStatus Child::reap() {
   return {WEXITSTATUS(status), 0};
 }
 
+/// Closing stdout is not yet the end: a child may go on, and not for longer than the deadline.
+ExitStatus Child::wait_for_exit() {
+  const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+  if (!process.valid()) throw_errno(concat("wait for ", quote(path_)));
+  for (;;) {
+    pollfd ended{process.get(), POLLIN, 0};
+    const int n = ::poll(&ended, 1, static_cast<int>(Deadline::remaining().count()));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw_errno(concat("wait for ", quote(path_)));
+    if (n > 0) return reap();
+    kill_late();
+  }
+}
+
+void Child::kill_late() {
+  ::kill(pid_, SIGKILL);
+  reap();
+  Deadline::expired(concat(quote(path_), " did not end"));
+}
+
 ExitStatus Child::wait(std::string& output) {
   char buffer[16384];
   for (;;) {
@@ -134,13 +155,9 @@ ExitStatus Child::wait(std::string& output) {
     const int n = ::poll(&ready, 1, static_cast<int>(Deadline::remaining().count()));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw_errno(concat("wait for ", quote(path_)));
-    if (n == 0) {
-      ::kill(pid_, SIGKILL);
-      reap();
-      Deadline::expired(concat(quote(path_), " did not end"));
-    }
+    if (n == 0) kill_late();
     const ssize_t got = ::read(output_.get(), buffer, sizeof buffer);
-    if (got == 0) return reap();
+    if (got == 0) return wait_for_exit();
     if (got < 0 && errno != EINTR) throw_errno(concat("read the output of ", quote(path_)));
     if (got > 0) output.append(buffer, static_cast<std::size_t>(got));
     if (output.size() > kMaxReadBytes) {

@@ -41,6 +41,8 @@ class [[nodiscard]] Child {
   Child(int pid, Fd output, std::string path) noexcept
       : pid_(pid), output_(std::move(output)), path_(std::move(path)) {}
   ExitStatus reap();
+  ExitStatus wait_for_exit();
+  [[noreturn]] void kill_late();
 
   int pid_ = -1;
   Fd output_;
