@@ -224,6 +224,10 @@ Json Json::parse(std::string_view text) {
   if (text.substr(0, 3) == "\xef\xbb\xbf") {
     throw Error(ErrorCode::kDecode, "not JSON: begins with a byte order mark");
   }
+  // The library takes a NUL byte for the end of the text and ignores what follows.
+  if (const auto nul = text.find('\0'); nul != text.npos) {
+    throw Error(ErrorCode::kDecode, "not JSON", concat("NUL byte at offset ", nul));
+  }
   std::string repaired;
   if (!all_ascii(text)) {
     repaired = replace_invalid_utf8(text);
