@@ -10,7 +10,7 @@
 #include "base/fd.h"
 #include "support/temp_dir.h"
 
-namespace test {
+namespace cni::test {
 
 /// Sends file descriptor 2 of this process into a file while it lives.
 class CaptureStderr {
@@ -30,4 +30,4 @@ class CaptureStderr {
   cni::Fd saved_;
 };
 
-}  // namespace test
+}  // namespace cni::test

@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "support/catch.h"
 
-namespace test {
+namespace cni::test {
 
 /// The cni::Error that the call throws; the test fails when it throws none.
 template <typename Call>
@@ -19,4 +19,4 @@ cni::Error error_of(Call&& call) {
   return {cni::ErrorCode::kInternal, ""};
 }
 
-}  // namespace test
+}  // namespace cni::test

@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 
-namespace test {
+namespace cni::test {
 
 /// A directory that goes with the object.
 class TempDir {
@@ -61,4 +61,4 @@ class TempDir {
   std::string path_;
 };
 
-}  // namespace test
+}  // namespace cni::test

@@ -33,13 +33,13 @@ TEST_CASE("kernel error: keeps errno and the kernel's own words", "[error]") {
 
 TEST_CASE("throw_errno: code 5 and the current errno", "[error]") {
   errno = EACCES;
-  const Error error = test::error_of([] { cni::throw_errno("open \"f\""); });
+  const Error error = cni::test::error_of([] { cni::throw_errno("open \"f\""); });
   REQUIRE(error.code() == ErrorCode::kIo);
   REQUIRE(error.details() == "EACCES (Permission denied)");
 }
 
 TEST_CASE("error list: goes on after failures and throws them together", "[error]") {
-  const test::CaptureStderr quiet;
+  const cni::test::CaptureStderr quiet;
   ErrorList list;
   list.throw_if_any();
   bool third = false;
@@ -48,24 +48,24 @@ TEST_CASE("error list: goes on after failures and throws them together", "[error
   REQUIRE(list.attempt("three", [&] { third = true; }));
   list.add(Error(ErrorCode::kIo, "c", "y"));
   REQUIRE(third);
-  const Error error = test::error_of([&] { list.throw_if_any(); });
+  const Error error = cni::test::error_of([&] { list.throw_if_any(); });
   REQUIRE(error.code() == ErrorCode::kTryAgain);
   REQUIRE(error.msg() == "a; two: b; c");
   REQUIRE(error.details() == "x; y");
 }
 
 TEST_CASE("error list: a single error stays as it is", "[error]") {
-  const test::CaptureStderr quiet;
+  const cni::test::CaptureStderr quiet;
   ErrorList list;
   list.attempt("one", [] { throw KernelError(EBUSY, "delete link"); });
   REQUIRE_FALSE(list.empty());
-  const Error error = test::error_of([&] { list.throw_if_any(); });
+  const Error error = cni::test::error_of([&] { list.throw_if_any(); });
   REQUIRE(error.msg() == "delete link");
   REQUIRE(error.code() == ErrorCode::kKernel);
 }
 
 TEST_CASE("rollback: runs backwards, past failures, unless committed", "[rollback]") {
-  const test::CaptureStderr quiet;
+  const cni::test::CaptureStderr quiet;
   std::string order;
   {
     cni::Rollback rollback;
@@ -87,7 +87,7 @@ TEST_CASE("rollback: runs backwards, past failures, unless committed", "[rollbac
 }
 
 TEST_CASE("rollback: undoing gets time of its own after the deadline", "[rollback][deadline]") {
-  const test::CaptureStderr quiet;
+  const cni::test::CaptureStderr quiet;
   cni::Deadline::start(std::chrono::milliseconds(0));
   REQUIRE(cni::Deadline::passed());
   bool in_time = false;
@@ -104,7 +104,7 @@ TEST_CASE("deadline: never negative, extending never shortens it", "[deadline]")
   cni::Deadline::start(std::chrono::hours(1));
   cni::Deadline::extend_for_cleanup();
   REQUIRE(cni::Deadline::remaining() > std::chrono::minutes(30));
-  const Error error = test::error_of([] { cni::Deadline::expired("link eth0 is not up"); });
+  const Error error = cni::test::error_of([] { cni::Deadline::expired("link eth0 is not up"); });
   REQUIRE(error.code() == ErrorCode::kTryAgain);
   REQUIRE(error.msg() == "deadline passed: link eth0 is not up");
 }

@@ -55,24 +55,24 @@ class Holder {
 }  // namespace
 
 TEST_CASE("file lock: creates the file and keeps it", "[file_lock]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   { const FileLock lock = FileLock::acquire(dir.path("lock")); }
   REQUIRE(dir.names() == std::vector<std::string>{"lock"});
   REQUIRE_THROWS_AS(FileLock::acquire(dir.path("missing/lock")), cni::KernelError);
 }
 
 TEST_CASE("file lock: waits to the deadline, then names the holder", "[file_lock]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   const Holder holder(dir.path("lock"));
   cni::Deadline::start(std::chrono::milliseconds(20));
-  const cni::Error error = test::error_of([&] { (void)FileLock::acquire(dir.path("lock")); });
+  const cni::Error error = cni::test::error_of([&] { (void)FileLock::acquire(dir.path("lock")); });
   REQUIRE(error.code() == cni::ErrorCode::kTryAgain);
   REQUIRE(error.msg() == cni::concat("deadline passed: lock \"", dir.path("lock"),
                                      "\" (held by pid ", holder.pid(), ")"));
 }
 
 TEST_CASE("file lock: a killed holder releases it", "[file_lock]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   Holder holder(dir.path("lock"));
   holder.kill();
   cni::Deadline::start(std::chrono::seconds(30));
@@ -80,7 +80,7 @@ TEST_CASE("file lock: a killed holder releases it", "[file_lock]") {
 }
 
 TEST_CASE("file lock: moved-from is harmless, the lock stays", "[file_lock]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   FileLock first = FileLock::acquire(dir.path("lock"));
   const FileLock second = std::move(first);
   REQUIRE(first.fd() == -1);
@@ -89,7 +89,7 @@ TEST_CASE("file lock: moved-from is harmless, the lock stays", "[file_lock]") {
 }
 
 TEST_CASE("file lock: a directory can be locked", "[file_lock]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   const FileLock lock = FileLock::acquire(cni::open_file(dir.path(), 0), dir.path());
   REQUIRE(lock.fd() >= 0);
 }

@@ -50,17 +50,17 @@ TEST_CASE("fd: closes once, moved-from is harmless", "[fd]") {
 }
 
 TEST_CASE("fd: a missing file is an error or an invalid descriptor", "[fd]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   REQUIRE_FALSE(cni::open_file_if_exists(dir.path("x"), O_RDONLY).valid());
   dir.write("file", "");
   REQUIRE_FALSE(cni::open_file_if_exists(dir.path("file/x"), O_RDONLY).valid());
-  const auto error = test::error_of([&] { (void)read_file(dir.path("x")); });
+  const auto error = cni::test::error_of([&] { (void)read_file(dir.path("x")); });
   REQUIRE(error.code() == cni::ErrorCode::kIo);
   REQUIRE(error.msg() == "open \"" + dir.path("x") + "\"");
 }
 
 TEST_CASE("fd: reading stops at the limit", "[fd]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   const std::string path = dir.write("f", std::string(100'000, 'x'));
   REQUIRE(cni::read_all(cni::open_file(path, O_RDONLY).get(), "f").size() == 100'000);
   REQUIRE_THROWS_AS(cni::read_all(cni::open_file(path, O_RDONLY).get(), "f", 50'000), KernelError);
@@ -69,7 +69,7 @@ TEST_CASE("fd: reading stops at the limit", "[fd]") {
 }
 
 TEST_CASE("atomic file: new and replaced content, mode, no temporary file left", "[atomic_file]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   const std::string path = dir.path("f");
   write_file_atomically(path, "one", 0600);
   REQUIRE(read_file(path) == "one");
@@ -80,7 +80,7 @@ TEST_CASE("atomic file: new and replaced content, mode, no temporary file left",
 }
 
 TEST_CASE("atomic file: a reader of the old file keeps the old content", "[atomic_file]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   const std::string path = dir.write("f", "old");
   const Fd reader = cni::open_file(path, O_RDONLY);
   write_file_atomically(path, "new", 0600);
@@ -89,7 +89,7 @@ TEST_CASE("atomic file: a reader of the old file keeps the old content", "[atomi
 }
 
 TEST_CASE("atomic file: a failure leaves the old state and no temporary file", "[atomic_file]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   dir.write("directory/x", "");
   REQUIRE_THROWS_AS(write_file_atomically(dir.path("directory"), "x", 0600), KernelError);
   REQUIRE(dir.names() == std::vector<std::string>{"directory"});
@@ -97,7 +97,7 @@ TEST_CASE("atomic file: a failure leaves the old state and no temporary file", "
 }
 
 TEST_CASE("atomic file: a symbolic link is replaced, not followed", "[atomic_file]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   dir.write("target", "mine");
   REQUIRE(::symlink("target", dir.path("link").c_str()) == 0);
   write_file_atomically(dir.path("link"), "new", 0600);
@@ -106,14 +106,14 @@ TEST_CASE("atomic file: a symbolic link is replaced, not followed", "[atomic_fil
 }
 
 TEST_CASE("atomic file: names of every length that the file system allows", "[atomic_file]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   const std::string path = dir.path(std::string(255, 'n'));
   write_file_atomically(path, "x", 0600);
   REQUIRE(read_file(path) == "x");
 }
 
 TEST_CASE("atomic file: a relative path without directory", "[atomic_file]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   REQUIRE(::chdir(dir.path().c_str()) == 0);
   write_file_atomically("f", "x", 0600);
   REQUIRE(read_file(dir.path("f")) == "x");
@@ -121,7 +121,7 @@ TEST_CASE("atomic file: a relative path without directory", "[atomic_file]") {
 }
 
 TEST_CASE("make directories: all missing levels, existing ones are fine", "[atomic_file]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   cni::make_directories(dir.path("a/b/c"), 0700);
   cni::make_directories(dir.path("a/b/c"), 0700);
   cni::make_directories(dir.path("a/b/d/"), 0700);

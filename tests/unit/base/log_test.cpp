@@ -35,7 +35,7 @@ cni::log::Options to_file(Level level, const std::string& file) {
 }  // namespace
 
 TEST_CASE("log: without configuration only errors, to stderr", "[log]") {
-  const test::CaptureStderr captured;
+  const cni::test::CaptureStderr captured;
   cni::log::debug("one");
   cni::log::info("two");
   cni::log::warn("three");
@@ -62,7 +62,7 @@ TEST_CASE("log: levels", "[log]") {
   REQUIRE_FALSE(cni::log::parse_level("loud", level));
   REQUIRE(level == Level::kError);
 
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   cni::log::configure(to_file(Level::kWarn, dir.path("log")));
   cni::log::info("quiet");
   cni::log::warn("loud");
@@ -74,14 +74,14 @@ TEST_CASE("log: levels", "[log]") {
 }
 
 TEST_CASE("log: off writes nothing at all", "[log]") {
-  const test::CaptureStderr captured;
+  const cni::test::CaptureStderr captured;
   cni::log::configure(to_file(Level::kOff, ""));
   cni::log::error("x");
   REQUIRE(captured.text().empty());
 }
 
 TEST_CASE("log: a line says who, what and how long", "[log]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   cni::log::configure(to_file(Level::kInfo, dir.path("log")));
   { const cni::log::Step step("create veth"); }
   const std::string text = cni::read_file(dir.path("log"));
@@ -90,7 +90,7 @@ TEST_CASE("log: a line says who, what and how long", "[log]") {
 }
 
 TEST_CASE("log: a step that ends by an exception says failed", "[log]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   cni::log::configure(to_file(Level::kInfo, dir.path("log")));
   try {
     const cni::log::Step step("create veth");
@@ -101,7 +101,7 @@ TEST_CASE("log: a step that ends by an exception says failed", "[log]") {
 }
 
 TEST_CASE("log: values of the caller cannot forge a line", "[log]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   cni::log::Options options = to_file(Level::kInfo, dir.path("log"));
   options.ifname = "x\nerror forged";
   cni::log::configure(options);
@@ -111,8 +111,8 @@ TEST_CASE("log: values of the caller cannot forge a line", "[log]") {
 }
 
 TEST_CASE("log: a file that cannot be opened is said once, lines go to stderr", "[log]") {
-  const test::TempDir dir;
-  const test::CaptureStderr captured;
+  const cni::test::TempDir dir;
+  const cni::test::CaptureStderr captured;
   cni::log::configure(to_file(Level::kInfo, dir.path()));
   cni::log::info("one");
   cni::log::info("two");
@@ -124,7 +124,7 @@ TEST_CASE("log: a file that cannot be opened is said once, lines go to stderr", 
 }
 
 TEST_CASE("log: a full disk does not fail the caller", "[log]") {
-  const test::CaptureStderr captured;
+  const cni::test::CaptureStderr captured;
   cni::log::configure(to_file(Level::kInfo, "/dev/full"));
   cni::log::info("one");
   cni::log::info("two");

@@ -77,7 +77,7 @@ TEST_CASE("process: megabytes in either direction", "[process]") {
 }
 
 TEST_CASE("process: stderr is ours", "[process]") {
-  const test::CaptureStderr captured;
+  const cni::test::CaptureStderr captured;
   REQUIRE(shell("echo words >&2").output.empty());
   REQUIRE(captured.text() == "words\n");
 }
@@ -98,24 +98,25 @@ TEST_CASE("process: how it ended", "[process]") {
 }
 
 TEST_CASE("process: what cannot be executed names the path and the reason", "[process]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   dir.write("data", "not a program", 0644);
   dir.write("garbage",
             "\x7f"
             "ELF garbage",
             0755);
-  const auto missing = test::error_of([&] { run_process(dir.path("x"), {"x"}, {}, ""); });
+  const auto missing = cni::test::error_of([&] { run_process(dir.path("x"), {"x"}, {}, ""); });
   REQUIRE(missing.code() == ErrorCode::kDelegate);
   REQUIRE(missing.msg() == concat("execute \"", dir.path("x"), "\""));
   REQUIRE(missing.details().substr(0, 6) == "ENOENT");
-  const auto denied = test::error_of([&] { run_process(dir.path("data"), {"x"}, {}, ""); });
+  const auto denied = cni::test::error_of([&] { run_process(dir.path("data"), {"x"}, {}, ""); });
   REQUIRE(denied.details().substr(0, 6) == "EACCES");
-  const auto garbage = test::error_of([&] { run_process(dir.path("garbage"), {"x"}, {}, ""); });
+  const auto garbage =
+      cni::test::error_of([&] { run_process(dir.path("garbage"), {"x"}, {}, ""); });
   REQUIRE(garbage.details().substr(0, 7) == "ENOEXEC");
 }
 
 TEST_CASE("process: a file that is being written is tried again", "[process][etxtbsy]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   const std::string program = dir.path("program");
   std::filesystem::copy_file("/bin/true", program);
   int held[2];
@@ -134,17 +135,17 @@ TEST_CASE("process: a file that is being written is tried again", "[process][etx
 }
 
 TEST_CASE("process: a file that stays busy fails within the deadline", "[process][etxtbsy]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   const std::string program = dir.path("program");
   std::filesystem::copy_file("/bin/true", program);
   const cni::Fd busy = cni::open_file(program, O_WRONLY);
   cni::Deadline::start(std::chrono::milliseconds(50));
-  const auto error = test::error_of([&] { run_process(program, {program}, {}, ""); });
+  const auto error = cni::test::error_of([&] { run_process(program, {program}, {}, ""); });
   REQUIRE(error.details().substr(0, 7) == "ETXTBSY");
 }
 
 TEST_CASE("process: one that does not end is killed at the deadline", "[process][deadline]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   const std::string pid_file = dir.path("pid");
   const std::string script = GENERATE("exec sleep 60", "exec >&-; exec sleep 60",
                                       "yes x & trap '' TERM; while :; do sleep 1; done");
@@ -153,7 +154,7 @@ TEST_CASE("process: one that does not end is killed at the deadline", "[process]
   const int pid = read_pid(pid_file);
   cni::Deadline::start(std::chrono::milliseconds(20));
   std::string output;
-  const auto error = test::error_of([&] { child.wait(output); });
+  const auto error = cni::test::error_of([&] { child.wait(output); });
   REQUIRE((error.code() == ErrorCode::kTryAgain || error.code() == ErrorCode::kDelegate));
   if (script.front() == 'e') REQUIRE(error.msg() == "deadline passed: \"/bin/sh\" did not end");
   { const Child dropped = std::move(child); }
@@ -161,7 +162,7 @@ TEST_CASE("process: one that does not end is killed at the deadline", "[process]
 }
 
 TEST_CASE("process: the destructor kills and reaps", "[process]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   int pid = 0;
   {
     Child child = Child::start(
@@ -174,7 +175,7 @@ TEST_CASE("process: the destructor kills and reaps", "[process]") {
 }
 
 TEST_CASE("process: a child dies with its parent", "[process]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   const int parent = ::fork();
   if (parent == 0) {
     Child child = Child::start(

@@ -32,7 +32,7 @@ TEST_CASE("CNI_ARGS: pairs", "[args]") {
 
 TEST_CASE("CNI_ARGS: malformed pairs are errors that show no value", "[args]") {
   const auto* text = GENERATE("PASSWORD=hunter2;", "PASSWORD=a=hunter2", ";", "PASSWORD", "IP=1;;");
-  const auto error = test::error_of([&] { (void)CniArgs::parse(text, {"IP", "PASSWORD"}); });
+  const auto error = cni::test::error_of([&] { (void)CniArgs::parse(text, {"IP", "PASSWORD"}); });
   REQUIRE(error.code() == ErrorCode::kInvalidEnvironment);
   REQUIRE(std::string(error.what()).find("hunter2") == std::string::npos);
 }
@@ -44,14 +44,14 @@ TEST_CASE("CNI_ARGS: unknown keys need IgnoreUnknown, wherever it stands", "[arg
   REQUIRE_NOTHROW(CniArgs::parse(ignored, {"IP"}));
   const auto* refused = GENERATE("SECRET=hunter2", "SECRET=hunter2;IgnoreUnknown=0",
                                  "IgnoreUnknown=false;SECRET=hunter2", "mac=x");
-  const auto error = test::error_of([&] { (void)CniArgs::parse(refused, {"IP", "MAC"}); });
+  const auto error = cni::test::error_of([&] { (void)CniArgs::parse(refused, {"IP", "MAC"}); });
   REQUIRE(error.code() == ErrorCode::kInvalidEnvironment);
   REQUIRE(error.msg().find("unknown args [") != std::string::npos);
   REQUIRE(std::string(error.what()).find("hunter2") == std::string::npos);
 }
 
 TEST_CASE("CNI_ARGS: IgnoreUnknown has two values", "[args]") {
-  const auto error = test::error_of([] { (void)CniArgs::parse("IgnoreUnknown=yes", {}); });
+  const auto error = cni::test::error_of([] { (void)CniArgs::parse("IgnoreUnknown=yes", {}); });
   REQUIRE(error.msg().find("\"yes\"") != std::string::npos);
 }
 

@@ -17,7 +17,7 @@ namespace {
 template <typename Read>
 std::string config_error(const char* document, Read&& read) {
   const Json json = Json::parse(document);
-  const cni::Error error = test::error_of([&] { read(json.root()); });
+  const cni::Error error = cni::test::error_of([&] { read(json.root()); });
   REQUIRE(error.code() == ErrorCode::kInvalidConfig);
   return error.msg();
 }
@@ -93,7 +93,7 @@ TEST_CASE("json: integers", "[json]") {
   }
   REQUIRE(root["b"].integer(-1, 1) == -1);
   REQUIRE(root["x"].integer(0, 1) == std::nullopt);
-  const auto error = test::error_of([&] { (void)root["e"].integer(0, 65535); });
+  const auto error = cni::test::error_of([&] { (void)root["e"].integer(0, 65535); });
   REQUIRE(error.msg() == "e: must be between 0 and 65535, got 4294967295");
 }
 
@@ -106,7 +106,7 @@ TEST_CASE("json: arrays of strings", "[json]") {
   const Json json = Json::parse(R"({"a": ["x", "y"], "b": ["x", null], "c": "x"})");
   REQUIRE(json.root()["a"].strings() == std::vector<std::string>{"x", "y"});
   REQUIRE(json.root()["d"].strings().empty());
-  REQUIRE(test::error_of([&] { (void)json.root()["b"].strings(); }).msg() == "b[1]: missing");
+  REQUIRE(cni::test::error_of([&] { (void)json.root()["b"].strings(); }).msg() == "b[1]: missing");
   REQUIRE_THROWS_AS(json.root()["c"].strings(), cni::Error);
 }
 
@@ -116,7 +116,7 @@ TEST_CASE("json: text that is no document", "[json]") {
                "\xef\xbb\xbf{}", "nul", "{\"a\":01}", "{\"a\":1,}", "[1e999]", "\"a\nb\"",
                std::string("{}\0", 3), std::string("{}\0x", 4), "// x\n{}");
   CAPTURE(text);
-  const auto error = test::error_of([&] { (void)Json::parse(text); });
+  const auto error = cni::test::error_of([&] { (void)Json::parse(text); });
   REQUIRE(error.code() == ErrorCode::kDecode);
   REQUIRE(error.what()[0] == 'n');  // "not JSON ..."
   REQUIRE(error.details().find("json.exception") == std::string::npos);
@@ -127,8 +127,9 @@ TEST_CASE("json: nesting is limited", "[json]") {
     return std::string(depth, '[') + std::string(depth, ']');
   };
   REQUIRE(Json::parse(nested(1000)).dump() == nested(1000));
-  REQUIRE(test::error_of([&] { (void)Json::parse(nested(1001)); }).code() == ErrorCode::kDecode);
-  REQUIRE(test::error_of([&] { (void)Json::parse(std::string(5'000'000, '[')); }).code() ==
+  REQUIRE(cni::test::error_of([&] { (void)Json::parse(nested(1001)); }).code() ==
+          ErrorCode::kDecode);
+  REQUIRE(cni::test::error_of([&] { (void)Json::parse(std::string(5'000'000, '[')); }).code() ==
           ErrorCode::kDecode);
   const std::string in_string = cni::concat("[\"\\\"", std::string(5000, '['), "\"]");
   REQUIRE(Json::parse(in_string).size() == 1);

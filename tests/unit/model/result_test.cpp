@@ -116,7 +116,7 @@ TEST_CASE("result: without an address there is no old shape", "[result]") {
   Result layer2;
   layer2.interfaces = {{"eth0", "", 0, "", "", ""}};
   for (const SpecVersion version : {SpecVersion::k010, SpecVersion::k020}) {
-    REQUIRE(test::error_of([&] { (void)cni::to_json(layer2, version); }).msg() ==
+    REQUIRE(cni::test::error_of([&] { (void)cni::to_json(layer2, version); }).msg() ==
             "cannot convert: no valid IP addresses");
     REQUIRE_THROWS_AS(cni::require_expressible_without_addresses(version), cni::Error);
   }
@@ -132,7 +132,7 @@ TEST_CASE("result: the document's own version decides", "[result]") {
   REQUIRE(cni::parse_result(bare.root(), SpecVersion::k110).ips.empty());
   REQUIRE(cni::parse_result(Json().root(), SpecVersion::k110).ips.empty());
   const Json unknown = Json::parse(R"({"cniVersion": "9.9.9"})");
-  REQUIRE(test::error_of([&] {
+  REQUIRE(cni::test::error_of([&] {
             (void)cni::parse_result(unknown.root(), SpecVersion::k110);
           }).code() == cni::ErrorCode::kIncompatibleVersion);
 }
@@ -163,8 +163,9 @@ TEST_CASE("result: errors name the place", "[result]") {
       {R"({"cniVersion": 1})", "cniVersion: expected a string, got 1"},
   }));
   const Json json = Json::parse(pair.first);
-  REQUIRE(test::error_of([&] { (void)cni::parse_result(json.root(), SpecVersion::k110); }).msg() ==
-          pair.second);
+  REQUIRE(cni::test::error_of([&] {
+            (void)cni::parse_result(json.root(), SpecVersion::k110);
+          }).msg() == pair.second);
 }
 
 TEST_CASE("result: an interface is found by name and sandbox", "[result]") {

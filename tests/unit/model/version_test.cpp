@@ -23,7 +23,7 @@ TEST_CASE("version: every supported one is read and written", "[version]") {
 TEST_CASE("version: only the exact text is supported", "[version]") {
   const auto* text = GENERATE("1.1", "1.2.0", "v1.0.0", "1.0.0 ", "0.5.0", "x");
   REQUIRE_FALSE(cni::is_supported(text));
-  const auto error = test::error_of([&] { (void)cni::parse_version(text); });
+  const auto error = cni::test::error_of([&] { (void)cni::parse_version(text); });
   REQUIRE(error.code() == ErrorCode::kIncompatibleVersion);
   REQUIRE(error.msg() == "incompatible CNI versions");
   REQUIRE(error.details().find("\"0.1.0\" \"0.2.0\" \"0.3.0\" \"0.3.1\" \"0.4.0\" \"1.0.0\" "
@@ -40,5 +40,6 @@ TEST_CASE("version numbers: compared part by part", "[version]") {
 TEST_CASE("version numbers: what is none", "[version]") {
   const auto* text = GENERATE("", ".", "1.", "1..0", "1.0.0.", "1.0.0.0", "a", "1.a", "-1",
                               "1.0.-1", "99999999999", "1.0.0-rc1", " 1");
-  REQUIRE(test::error_of([&] { (void)VersionNumber::parse(text); }).code() == ErrorCode::kDecode);
+  REQUIRE(cni::test::error_of([&] { (void)VersionNumber::parse(text); }).code() ==
+          ErrorCode::kDecode);
 }

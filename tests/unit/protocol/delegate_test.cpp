@@ -23,7 +23,7 @@ using cni::Request;
 namespace {
 
 /// A request of a network whose IPAM plugin is the script "fake" in `dir`.
-Request request(const test::TempDir& dir, const char* ipam = R"({"type": "fake"})") {
+Request request(const cni::test::TempDir& dir, const char* ipam = R"({"type": "fake"})") {
   Request out;
   out.path = dir.path();
   out.environment.set("CNI_COMMAND", "ADD");
@@ -37,15 +37,16 @@ Request request(const test::TempDir& dir, const char* ipam = R"({"type": "fake"}
 constexpr const char* kResult =
     R"(echo '{"cniVersion": "1.0.0", "ips": [{"address": "10.0.0.2/24"}]}')";
 
-Error add_error(const test::TempDir& dir) {
+Error add_error(const cni::test::TempDir& dir) {
   const Request r = request(dir);
-  return test::error_of([&] { (void)Delegate::start(r, "fake", Command::kAdd).wait_result(); });
+  return cni::test::error_of(
+      [&] { (void)Delegate::start(r, "fake", Command::kAdd).wait_result(); });
 }
 
 }  // namespace
 
 TEST_CASE("delegate: the first regular file of the path", "[delegate]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   dir.write("a/x/file", "");  // "x" is a directory here
   dir.write("b/x", "");
   dir.write("c/x", "");
@@ -59,7 +60,7 @@ TEST_CASE("delegate: the first regular file of the path", "[delegate]") {
 
 TEST_CASE("delegate: what cannot be found", "[delegate]") {
   const auto code = [](std::string_view type, std::string_view path) {
-    return test::error_of([&] { (void)cni::find_plugin(type, path); }).code();
+    return cni::test::error_of([&] { (void)cni::find_plugin(type, path); }).code();
   };
   REQUIRE(code("x", "/none") == ErrorCode::kDelegate);
   REQUIRE(code("x", "") == ErrorCode::kInvalidEnvironment);
@@ -69,7 +70,7 @@ TEST_CASE("delegate: what cannot be found", "[delegate]") {
 }
 
 TEST_CASE("delegate: same stdin, same environment but the command", "[delegate]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   dir.script("fake", concat("cat > ", dir.path("stdin"), "; env > ", dir.path("env")));
   const Request r = request(dir);
   Delegate::start(r, "fake", Command::kStatus).wait();
@@ -81,23 +82,23 @@ TEST_CASE("delegate: same stdin, same environment but the command", "[delegate]"
 }
 
 TEST_CASE("delegate: its result, and its stderr is ours", "[delegate]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   dir.script("fake", concat("echo words >&2\n", kResult));
-  const test::CaptureStderr captured;
+  const cni::test::CaptureStderr captured;
   const Request r = request(dir);
   REQUIRE(Delegate::start(r, "fake", Command::kAdd).wait_result().ips.size() == 1);
   REQUIRE(captured.text() == "words\n");
 }
 
 TEST_CASE("delegate: a result without version is taken in the configuration's", "[delegate]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   dir.script("fake", R"(echo '{"ips": [{"address": "10.0.0.2/24"}], "ip4": 5}')");
   const Request r = request(dir);
   REQUIRE(Delegate::start(r, "fake", Command::kAdd).wait_result().ips.size() == 1);
 }
 
 TEST_CASE("delegate: its error object becomes ours", "[delegate]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   dir.script("fake", R"(echo '{"code": 11, "msg": "busy", "details": "by x"}'; exit 1)");
   const Error error = add_error(dir);
   REQUIRE(error.code() == ErrorCode::kTryAgain);
@@ -120,7 +121,7 @@ TEST_CASE("delegate: outputs that are no answer", "[delegate]") {
       {"echo '{\"ips\": [{\"address\": \"x\"}]}'", "succeeded but its output is no CNI result"},
   }));
   CAPTURE(entry.first);
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   dir.script("fake", entry.first);
   const Error error = add_error(dir);
   REQUIRE(error.code() == ErrorCode::kDelegate);
@@ -128,20 +129,20 @@ TEST_CASE("delegate: outputs that are no answer", "[delegate]") {
 }
 
 TEST_CASE("delegate: long garbage is cut in the message", "[delegate]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   dir.script("fake", "head -c 1000000 /dev/zero; exit 1");
   REQUIRE(std::string(add_error(dir).what()).size() < 10'000);
 }
 
 TEST_CASE("delegate: one that hangs is killed at the deadline", "[delegate][deadline]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   dir.script("fake", "exec sleep 60");
   cni::Deadline::start(std::chrono::milliseconds(50));
   REQUIRE(add_error(dir).code() == ErrorCode::kTryAgain);
 }
 
 TEST_CASE("delegate: a file that is no program", "[delegate]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   dir.write("fake", "data", 0644);
   const Error error = add_error(dir);
   REQUIRE(error.code() == ErrorCode::kDelegate);
@@ -149,7 +150,7 @@ TEST_CASE("delegate: a file that is no program", "[delegate]") {
 }
 
 TEST_CASE("ipam: a layer-2 network calls nobody", "[ipam]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   const auto* ipam = GENERATE("{}", "null", R"({"type": ""})");
   const Request r = request(dir, ipam);
   cni::Rollback rollback;
@@ -161,8 +162,8 @@ TEST_CASE("ipam: a layer-2 network calls nobody", "[ipam]") {
 }
 
 TEST_CASE("ipam: whatever goes wrong after ADD began, a DEL follows", "[ipam]") {
-  const test::TempDir dir;
-  const test::CaptureStderr quiet;
+  const cni::test::TempDir dir;
+  const cni::test::CaptureStderr quiet;
   const auto* answer = GENERATE("exit 1", "echo garbage", "echo '{}'", "kill -9 $$");
   dir.script("fake", concat("echo $CNI_COMMAND >> ", dir.path("calls"),
                             "; test $CNI_COMMAND = DEL || { ", answer, "; }"));
@@ -178,8 +179,8 @@ TEST_CASE("ipam: whatever goes wrong after ADD began, a DEL follows", "[ipam]") 
 }
 
 TEST_CASE("ipam: an ADD that is not waited for is killed, then deleted", "[ipam]") {
-  const test::TempDir dir;
-  const test::CaptureStderr quiet;
+  const cni::test::TempDir dir;
+  const cni::test::CaptureStderr quiet;
   dir.script("fake", concat("test $CNI_COMMAND = DEL && echo DEL >> ", dir.path("calls"),
                             " || exec sleep 60"));
   const Request r = request(dir);
@@ -191,7 +192,7 @@ TEST_CASE("ipam: an ADD that is not waited for is killed, then deleted", "[ipam]
 }
 
 TEST_CASE("ipam: no DEL after success", "[ipam]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   dir.script("fake", concat("echo $CNI_COMMAND >> ", dir.path("calls"), "\n", kResult));
   const Request r = request(dir);
   {

@@ -61,7 +61,7 @@ Environment environment(std::string_view command) {
 constexpr const char* kConfig = R"({"name": "n", "cniVersion": "1.1.0", "type": "fake"})";
 
 Outcome run(const Environment& env, const std::string& input = kConfig) {
-  const test::CaptureStderr quiet;
+  const cni::test::CaptureStderr quiet;
   Outcome outcome;
   called.clear();
   outcome.status = cni::run(
@@ -193,7 +193,7 @@ TEST_CASE("run: the time for a verb", "[plugin][deadline]") {
 }
 
 TEST_CASE("run: logging by configuration and environment, without secrets", "[plugin][log]") {
-  const test::TempDir dir;
+  const cni::test::TempDir dir;
   Environment env = environment("ADD");
   env.set("CNI_ARGS", "IgnoreUnknown=1;PASSWORD=hunter2");
   const bool by_environment = GENERATE(true, false);

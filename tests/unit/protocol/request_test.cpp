@@ -29,7 +29,7 @@ Environment full(std::string_view command) {
 Error input_error(Command command, std::string input) {
   Request request;
   request.command = command;
-  return test::error_of([&] { cni::parse_input(request, std::move(input)); });
+  return cni::test::error_of([&] { cni::parse_input(request, std::move(input)); });
 }
 
 }  // namespace
@@ -63,7 +63,7 @@ TEST_CASE("environment table: all missing names at once, in the table's order", 
   const auto missing = [](std::string_view command) {
     Environment environment;
     environment.set("CNI_COMMAND", command);
-    const Error error = test::error_of([&] { (void)parse_environment(environment); });
+    const Error error = cni::test::error_of([&] { (void)parse_environment(environment); });
     REQUIRE(error.code() == ErrorCode::kInvalidEnvironment);
     return error.msg();
   };
@@ -94,12 +94,12 @@ TEST_CASE("environment table: a bad value is reported before the missing ones", 
   Environment environment;
   environment.set("CNI_COMMAND", "ADD");
   environment.set("CNI_CONTAINERID", "../x");
-  Error error = test::error_of([&] { (void)parse_environment(environment); });
+  Error error = cni::test::error_of([&] { (void)parse_environment(environment); });
   REQUIRE(error.code() == ErrorCode::kInvalidEnvironment);
   REQUIRE(error.msg() == "invalid characters in containerID");
   environment.set("CNI_CONTAINERID", "c1");
   environment.set("CNI_IFNAME", "sixteen-bytes-xx");
-  error = test::error_of([&] { (void)parse_environment(environment); });
+  error = cni::test::error_of([&] { (void)parse_environment(environment); });
   REQUIRE(error.msg() == "interface name is too long");
 }
 
