@@ -16,7 +16,7 @@ struct Job {
   Store& store;
   const Config& config;
   const Attachment& owner;
-  const Stamp& stamp;
+  std::uint64_t netns;
   std::vector<Lease> existing;  // what the attachment had before
 };
 
@@ -31,7 +31,7 @@ IpAddress reserve_requested(Job& job, const RangeSet& set, const IpAddress& want
     throw Error(ErrorCode::kInvalidConfig,
                 concat("requested ip ", wanted.text(), " is subnet's gateway"));
   }
-  if (job.store.claim(wanted, job.owner, job.stamp)) return wanted;
+  if (job.store.claim(wanted, job.owner, job.netns)) return wanted;
   const auto holder = job.store.find(wanted);
   throw Error(
       ErrorCode::kConflict,
@@ -54,8 +54,10 @@ std::optional<IpAddress> reserve_any(Job& job, std::size_t number, const RangeSe
   for (const Span& span : set.search_order(job.store.last_reserved(number))) {
     IpAddress lo = span.lo;
     while (const auto candidate = job.store.next_free(lo, span.hi)) {
-      if (!set.is_gateway(*candidate) && job.store.claim(*candidate, job.owner, job.stamp)) {
-        return candidate;
+      if (!set.is_gateway(*candidate)) {
+        if (job.store.claim(*candidate, job.owner, job.netns)) return candidate;
+        // Somebody made that file without our noticing.
+        if (job.store.refresh()) continue;
       }
       if (*candidate == span.hi) break;
       lo = candidate->next();
@@ -81,8 +83,8 @@ IpAddress reserve(Job& job, std::size_t number, std::vector<IpAddress>& requeste
 }  // namespace
 
 std::vector<IpConfig> allocate(Store& store, const Config& config, const Attachment& owner,
-                               const Stamp& stamp) {
-  Job job{store, config, owner, stamp, store.find(owner)};
+                               std::uint64_t netns) {
+  Job job{store, config, owner, netns, store.find(owner)};
   std::vector<IpAddress> requested = config.requested;
   std::vector<IpConfig> out;
   Rollback rollback;

@@ -15,6 +15,6 @@ namespace cni::host_local {
 /// requested address is in use or the attachment has an address already, kInvalidConfig for
 /// requests that no set can serve.
 [[nodiscard]] std::vector<IpConfig> allocate(Store& store, const Config& config,
-                                             const Attachment& owner, const Stamp& stamp);
+                                             const Attachment& owner, std::uint64_t netns);
 
 }  // namespace cni::host_local

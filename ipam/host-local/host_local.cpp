@@ -42,7 +42,7 @@ Result add(const Request& request) {
   result.dns = load_resolv_conf(config.resolv_conf);
   result.routes = config.routes;
   Store store = Store::open(config.data_dir, request.conf.name);
-  result.ips = allocate(store, config, request.attachment(), current_stamp(request.netns));
+  result.ips = allocate(store, config, request.attachment(), netns_inode(request.netns));
   return result;
 }
 
@@ -115,7 +115,7 @@ void gc(const Request& request) {
   errors.throw_if_any();
 }
 
-void check_has_room(const RangeSet& set, const Store& store) {
+void check_has_room(const RangeSet& set, Store& store) {
   for (const Range& range : set.ranges()) {
     IpAddress lo = range.start;
     while (const auto candidate = store.next_free(lo, range.end)) {
@@ -131,7 +131,7 @@ void check_has_room(const RangeSet& set, const Store& store) {
 void status(const Request& request) {
   try {
     const Config config = Config::parse(request.conf, {});
-    const auto store = Store::open_if_exists(config.data_dir, request.conf.name);
+    auto store = Store::open_if_exists(config.data_dir, request.conf.name);
     if (!store) return;
     for (const RangeSet& set : config.sets) check_has_room(set, *store);
   } catch (const Error& error) {

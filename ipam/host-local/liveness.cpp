@@ -21,15 +21,12 @@ std::string current_boot() {
   return out.size() == 16 ? out : std::string();
 }
 
-Stamp current_stamp(const std::string& netns_path) {
-  Stamp out{current_boot(), 0};
+std::uint64_t netns_inode(const std::string& path) noexcept {
   struct stat own {};
   struct stat given {};
-  if (::stat("/proc/self/ns/net", &own) == 0 && ::stat(netns_path.c_str(), &given) == 0 &&
-      own.st_dev == given.st_dev) {
-    out.netns = given.st_ino;
-  }
-  return out;
+  const bool is_netns = ::stat("/proc/self/ns/net", &own) == 0 &&
+                        ::stat(path.c_str(), &given) == 0 && own.st_dev == given.st_dev;
+  return is_netns ? given.st_ino : 0;
 }
 
 }  // namespace cni::host_local

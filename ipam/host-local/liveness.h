@@ -11,8 +11,7 @@ namespace cni::host_local {
 /// The first 16 hex digits of this boot's id; "" when it cannot be read.
 [[nodiscard]] std::string current_boot();
 
-/// What a lease made now for this network namespace is stamped with. A path that is no network
-/// namespace counts as not known.
-[[nodiscard]] Stamp current_stamp(const std::string& netns_path);
+/// The inode number of the network namespace at this path; 0 when it is none.
+[[nodiscard]] std::uint64_t netns_inode(const std::string& path) noexcept;
 
 }  // namespace cni::host_local

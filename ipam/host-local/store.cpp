@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,6 +16,7 @@
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "liveness.h"
 
 namespace cni::host_local {
 namespace {
@@ -26,6 +28,9 @@ constexpr std::size_t kMaxLease = 16U << 10;  // ids have no limit of their own
 constexpr std::string_view kPointerPrefix = "last_reserved_ip.";
 constexpr const char* kStampAttribute = "user.cnipp";
 constexpr const char* kTemporary = ".lease.tmp";
+// A name that no network can have.
+constexpr std::string_view kIndexDirectory = "/.cnipp";
+constexpr time_t kStampAge = 5;
 
 /// Never 0.
 Index::OwnerHash hash_of(const Attachment& owner) {
@@ -68,9 +73,29 @@ int link_temporary(int dir, int fd, bool named, const char* name) {
 
 }  // namespace
 
-Store::Store(std::string path, Fd dir, FileLock lock)
-    : path_(std::move(path)), dir_(std::move(dir)), lock_(std::move(lock)) {
-  read_all_leases(false);
+Store::Store(std::string data_dir, const std::string& network, Fd dir, FileLock lock)
+    : data_dir_(std::move(data_dir)),
+      path_(concat(data_dir_, "/", network)),
+      index_path_(concat(data_dir_, kIndexDirectory, "/", network, ".index")),
+      boot_(current_boot()),
+      dir_(std::move(dir)),
+      lock_(std::move(lock)) {
+  struct stat info {};
+  if (::fstat(dir_.get(), &info) != 0) throw_errno(concat("stat ", quote(path_)));
+  if (auto index = Index::open(index_path_, Index::State::of(info, boot_))) {
+    index_ = std::move(*index);
+  } else {
+    refresh();
+  }
+}
+
+Store::~Store() {
+  if (!dir_.valid()) return;  // moved from
+  try {
+    save_index();
+  } catch (const std::exception& error) {
+    log::warn(concat("save ", index_path_, ": ", error.what()));
+  }
 }
 
 Store Store::open(const std::string& data_dir, const std::string& network) {
@@ -83,13 +108,13 @@ Store Store::open(const std::string& data_dir, const std::string& network) {
 
 std::optional<Store> Store::open_if_exists(const std::string& data_dir,
                                            const std::string& network) {
-  std::string path = concat(data_dir, "/", network);
+  const std::string path = concat(data_dir, "/", network);
   Fd dir = open_file_if_exists(path, O_RDONLY | O_DIRECTORY);
   if (!dir.valid()) return std::nullopt;
   const std::string lock_path = concat(path, "/lock");
   Fd lock(::openat(dir.get(), "lock", O_RDONLY | O_CREAT | O_CLOEXEC, kLockMode));
   if (!lock.valid()) throw_errno(concat("open ", quote(lock_path)));
-  return Store(std::move(path), std::move(dir), FileLock::acquire(std::move(lock), lock_path));
+  return Store(data_dir, network, std::move(dir), FileLock::acquire(std::move(lock), lock_path));
 }
 
 std::string Store::path_of(const IpAddress& address) const {
@@ -130,63 +155,91 @@ std::vector<Lease> Store::read_all_leases(bool with_stamps) {
   if (!dir) throw_errno(concat("read ", quote(path_)));
   [[maybe_unused]] const int owned_by_dir = copy.release();
   std::vector<Lease> out;
-  index_ = {};
   // Sub-directories may be other networks' dataDirs: no walk into them.
   for (errno = 0; const dirent* entry = ::readdir(dir.get()); errno = 0) {
     auto lease = read_lease(entry->d_name, with_stamps);
-    if (!lease) continue;
-    index_.insert(lease->address, hash_of(*lease));
-    out.push_back(std::move(*lease));
+    if (lease) out.push_back(std::move(*lease));
   }
   if (errno != 0) throw_errno(concat("read ", quote(path_)));
+  index_ = Index::make(out.size());
+  for (const Lease& lease : out) index_.insert(lease.address, hash_of(lease));
+  fresh_ = true;
+  unsettled_ = false;
   return out;
 }
 
 std::vector<Lease> Store::scan() { return read_all_leases(true); }
 
+bool Store::refresh() {
+  if (fresh_ && !index_.damaged()) return false;
+  const log::Step timed("read all leases");
+  read_all_leases(false);
+  return true;
+}
+
 std::vector<Lease> Store::find(const Attachment& owner) {
-  std::vector<Lease> out;
-  for (const Attachment& form : {owner, Attachment{owner.container_id, {}}}) {
-    for (const IpAddress& address : index_.find(hash_of(form))) {
-      auto lease = read_lease(address.text(), true);
-      if (lease && lease->owner == form) out.push_back(std::move(*lease));
+  for (;;) {
+    std::vector<Lease> out;
+    bool misled = false;
+    for (const Attachment& form : {owner, Attachment{owner.container_id, {}}}) {
+      for (const IpAddress& address : index_.find(hash_of(form))) {
+        auto lease = read_lease(address.text(), true);
+        if (lease && lease->owner == form) {
+          out.push_back(std::move(*lease));
+        } else {
+          misled = true;
+        }
+      }
+      if (!out.empty()) break;
     }
-    if (!out.empty()) break;
+    if ((!misled && !index_.damaged()) || !refresh()) return out;
   }
-  return out;
+}
+
+std::optional<IpAddress> Store::next_free(const IpAddress& lo, const IpAddress& hi) {
+  for (;;) {
+    const auto address = index_.next_free(lo, hi);
+    if (!index_.damaged() || !refresh()) return address;
+  }
 }
 
 std::optional<Lease> Store::find(const IpAddress& address) const {
   return read_lease(address.text(), true);
 }
 
-bool Store::claim(const IpAddress& address, const Attachment& owner, const Stamp& stamp) {
+bool Store::claim(const IpAddress& address, const Attachment& owner, std::uint64_t netns) {
   const std::string name = address.text();
   bool named = false;
   const Fd fd = open_temporary(dir_.get(), named);
   if (!fd.valid()) throw_errno(concat("create a lease file in ", quote(path_)));
   write_all(fd.get(), LeaseContent{owner}.text(), quote(path_of(address)));
-  const std::string value = stamp.text();
-  if (::fsetxattr(fd.get(), kStampAttribute, value.data(), value.size(), 0) != 0) {
+  const std::string value = Stamp{boot_, netns}.text();
+  if (!boot_.empty() &&
+      ::fsetxattr(fd.get(), kStampAttribute, value.data(), value.size(), 0) != 0) {
     // Not every file system has them: such a lease is never taken for dead.
     log::debug(concat("no extended attributes in ", quote(path_)));
   }
+  unsettled_ = true;
   const int linked = link_temporary(dir_.get(), fd.get(), named, name.c_str());
   const int error = linked == 0 ? 0 : errno;
   if (named) ::unlinkat(dir_.get(), kTemporary, 0);
+  if (error != 0) unsettled_ = false;
   if (error == EEXIST) return false;
   if (error != 0) {
     throw KernelError(error, concat("create ", quote(path_of(address))), {}, ErrorCode::kIo);
   }
   index_.insert(address, hash_of(owner));
+  unsettled_ = false;
   return true;
 }
 
 void Store::release(const Lease& lease) {
+  unsettled_ = true;
   if (::unlinkat(dir_.get(), lease.address.text().c_str(), 0) != 0 && errno != ENOENT) {
     throw_errno(concat("remove ", quote(path_of(lease.address))));
   }
   index_.erase(lease.address, hash_of(lease));
+  unsettled_ = false;
 }
 
 std::optional<IpAddress> Store::last_reserved(std::size_t set) const {
@@ -210,6 +263,28 @@ void Store::set_last_reserved(std::size_t set, const IpAddress& address) {
   write_all(fd.get(), text, quote(path));
   if (::ftruncate(fd.get(), static_cast<off_t>(text.size())) != 0) {
     throw_errno(concat("truncate ", quote(path)));
+  }
+}
+
+/// Puts the directory into a state that no change by others can leave unnoticed. Time stamps of the
+/// kernel are as coarse as its ticks, so a change right after ours could leave the same one; a
+/// stamp from the past is ours alone.
+std::optional<Index::State> Store::stamp_directory() const {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  const timespec times[2] = {{0, UTIME_OMIT}, {now.tv_sec - kStampAge, now.tv_nsec}};
+  struct stat info {};
+  if (::futimens(dir_.get(), times) != 0 || ::fstat(dir_.get(), &info) != 0) return std::nullopt;
+  return Index::State::of(info, boot_);
+}
+
+void Store::save_index() {
+  if (unsettled_ || index_.damaged() || !index_.changed()) return;
+  const auto state = stamp_directory();
+  if (state && index_.save(index_path_, *state)) return;
+  ::mkdir(concat(data_dir_, kIndexDirectory).c_str(), 0700);
+  if (!state || !index_.save(index_path_, *state)) {
+    log::debug(concat("cannot write ", quote(index_path_)));
   }
 }
 

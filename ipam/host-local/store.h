@@ -14,9 +14,15 @@
 namespace cni::host_local {
 
 /// The lease files of one network, locked against every other user of them, the reference plugin
-/// included, for as long as the object lives.
+/// included, for as long as the object lives. The files are the truth; an index beside the
+/// directory makes finding them cheap. It is kept right as leases come and go, and made anew when
+/// it is not.
 class [[nodiscard]] Store {
  public:
+  Store(Store&&) noexcept = default;
+  Store& operator=(Store&&) = delete;
+  ~Store();
+
   /// Creates the directory and the lock file where missing.
   static Store open(const std::string& data_dir, const std::string& network);
   /// nullopt when the network has no directory: it has no leases then. Creates nothing but the
@@ -29,14 +35,15 @@ class [[nodiscard]] Store {
   /// The lease of this address, with its stamp.
   [[nodiscard]] std::optional<Lease> find(const IpAddress& address) const;
   /// The first address of [lo, hi] without a lease file.
-  [[nodiscard]] std::optional<IpAddress> next_free(const IpAddress& lo, const IpAddress& hi) const {
-    return index_.next_free(lo, hi);
-  }
+  [[nodiscard]] std::optional<IpAddress> next_free(const IpAddress& lo, const IpAddress& hi);
   /// All files with an address for a name, with their stamps.
   [[nodiscard]] std::vector<Lease> scan();
+  /// Makes the index anew from the files, unless this object has done so before. True when it did.
+  bool refresh();
 
-  /// Makes the lease file appear whole, or not at all. False when the address is taken.
-  bool claim(const IpAddress& address, const Attachment& owner, const Stamp& stamp);
+  /// Makes the lease file appear whole, or not at all. False when the address is taken. `netns`: as
+  /// Stamp::netns.
+  bool claim(const IpAddress& address, const Attachment& owner, std::uint64_t netns);
   /// Removes the lease file. Already gone is fine.
   void release(const Lease& lease);
 
@@ -48,14 +55,21 @@ class [[nodiscard]] Store {
   [[nodiscard]] std::string path_of(const IpAddress& address) const;
 
  private:
-  Store(std::string path, Fd dir, FileLock lock);
+  Store(std::string data_dir, const std::string& network, Fd dir, FileLock lock);
   [[nodiscard]] std::optional<Lease> read_lease(const std::string& name, bool with_stamp) const;
   std::vector<Lease> read_all_leases(bool with_stamps);
+  [[nodiscard]] std::optional<Index::State> stamp_directory() const;
+  void save_index();
 
+  std::string data_dir_;
   std::string path_;
+  std::string index_path_;
+  std::string boot_;
   Fd dir_;
   FileLock lock_;
   Index index_;
+  bool fresh_ = false;      // the index was made from the files by this process
+  bool unsettled_ = false;  // the directory was changed and the index does not know it yet
 };
 
 }  // namespace cni::host_local

@@ -79,7 +79,12 @@ std::string Network::conf_with(std::string_view members) const {
 
 Outcome Network::call(const std::string& binary, const std::string& verb, const std::string& id,
                       const std::string& ifname) const {
-  return run({.binary = binary, .verb = verb, .container_id = id, .ifname = ifname}, conf());
+  std::string text = conf();
+  // Debian's build of the reference is older than 1.1.0.
+  if (binary == reference_plugin("host-local") && version_ == "1.1.0") {
+    text.replace(text.find("1.1.0"), 5, "1.0.0");
+  }
+  return run({.binary = binary, .verb = verb, .container_id = id, .ifname = ifname}, text);
 }
 
 Outcome Network::add(const std::string& id, const std::string& ifname,
