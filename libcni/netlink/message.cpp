@@ -3,6 +3,7 @@
 #include "netlink/message.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -55,6 +56,10 @@ Message& Message::put_u32(int attribute, std::uint32_t value) {
 }
 Message& Message::put_be32(int attribute, std::uint32_t value) {
   return put_u32(attribute, htonl(value));
+}
+Message& Message::put_be64(int attribute, std::uint64_t value) {
+  value = htobe64(value);
+  return put_struct(attribute, &value, sizeof value);
 }
 Message& Message::put_bytes(int attribute, std::span<const std::uint8_t> bytes) {
   return put_struct(attribute, bytes.data(), bytes.size());
@@ -110,6 +115,13 @@ std::uint32_t Attributes::u32(int attribute, std::uint32_t absent) const noexcep
 
 std::uint32_t Attributes::be32(int attribute, std::uint32_t absent) const noexcept {
   return ntohl(u32(attribute, htonl(absent)));
+}
+
+std::uint64_t Attributes::be64(int attribute) const noexcept {
+  const auto data = bytes(attribute);
+  std::uint64_t value = 0;
+  if (data.size() >= sizeof value) std::memcpy(&value, data.data(), sizeof value);
+  return be64toh(value);
 }
 
 std::uint16_t Attributes::u16(int attribute, std::uint16_t absent) const noexcept {

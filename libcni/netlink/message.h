@@ -37,6 +37,7 @@ class Message {
   Message& put_u16(int attribute, std::uint16_t value);
   Message& put_u32(int attribute, std::uint32_t value);   // host byte order: rtnetlink
   Message& put_be32(int attribute, std::uint32_t value);  // network byte order: nf_tables
+  Message& put_be64(int attribute, std::uint64_t value);
   Message& put_text(int attribute, std::string_view text);
   Message& put_bytes(int attribute, std::span<const std::uint8_t> bytes);
   Message& put_struct(int attribute, const void* data, std::size_t size);
@@ -99,6 +100,7 @@ class Attributes {
   [[nodiscard]] Attributes nested(int attribute) const noexcept;
   [[nodiscard]] std::uint32_t u32(int attribute, std::uint32_t absent = 0) const noexcept;
   [[nodiscard]] std::uint32_t be32(int attribute, std::uint32_t absent = 0) const noexcept;
+  [[nodiscard]] std::uint64_t be64(int attribute) const noexcept;
   [[nodiscard]] std::uint16_t u16(int attribute, std::uint16_t absent = 0) const noexcept;
   [[nodiscard]] std::uint8_t u8(int attribute, std::uint8_t absent = 0) const noexcept;
   [[nodiscard]] std::string text(int attribute) const;
