@@ -107,14 +107,6 @@ Rule& Rule::lookup_verdict(std::string_view map) {
   });
 }
 
-Rule& Rule::lookup_in_set(std::string_view set, bool inverted) {
-  return expression("lookup", [&](Message& data) {
-    data.put_text(NFTA_LOOKUP_SET, set);
-    data.put_be32(NFTA_LOOKUP_SREG, NFT_REG_1);
-    if (inverted) data.put_be32(NFTA_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
-  });
-}
-
 Rule& Rule::masquerade() {
   return expression("masq", [](Message&) {});
 }
@@ -133,8 +125,8 @@ Rule& Rule::load_input_name() {
   });
 }
 
-Rule& Rule::load_ethernet_source() {
-  return payload(NFT_PAYLOAD_LL_HEADER, kEthernetSource, kMacBytes);
+Rule& Rule::match_other_source(const Mac& mac) {
+  return payload(NFT_PAYLOAD_LL_HEADER, kEthernetSource, kMacBytes).compare(NFT_CMP_NEQ, mac.bytes);
 }
 
 }  // namespace cni::nft

@@ -37,11 +37,12 @@ class Rule {
   Rule& masquerade();
   /// NFT_RETURN, NF_ACCEPT, NF_DROP, or NFT_GOTO / NFT_JUMP with a chain.
   Rule& verdict(int code, std::string_view chain = {});
-  /// Loads the name of the incoming (port's) interface.
+  /// Loads the name of the incoming interface (in the bridge family: of the port).
   Rule& load_input_name();
-  Rule& load_ethernet_source();
+  /// Goes on only for frames whose source MAC is another one.
+  Rule& match_other_source(const Mac& mac);
+  /// Looks what was loaded up in a verdict map.
   Rule& lookup_verdict(std::string_view map);
-  Rule& lookup_in_set(std::string_view set, bool inverted);
 
  private:
   explicit Rule(netlink::Message& list) noexcept : list_(list) {}

@@ -27,15 +27,18 @@
 #include "bridge_config.h"
 #include "bridge_link.h"
 #include "nft/masquerade.h"
+#include "nft/spoof_check.h"
 #include "protocol/delegate.h"
+#include "vlan.h"
 
 namespace cni::bridge {
 namespace {
 
 using netlink::Link;
 namespace masquerade = nft::masquerade;
+namespace spoof_check = nft::spoof_check;
 
-constexpr int kBridgeIndex = 0, kHostIndex = 1, kContainerIndex = 2;  // in result.interfaces
+constexpr int kContainerIndex = 2;  // in result.interfaces: bridge, host end, container
 constexpr int kAttachTries = 5;
 
 constexpr const char* kForwardV4 = "net/ipv4/ip_forward";
@@ -60,6 +63,7 @@ struct Job {
 struct Attached {
   Link bridge;
   VethPair veth;
+  std::optional<Link> vlan_gateway;
 };
 
 Attached attach(Job& job) {
@@ -73,10 +77,25 @@ Attached attach(Job& job) {
     options.master = bridge.ifindex;
     const auto veth =
         create_veth(job.host, job.sandbox, job.request.ifname, job.owner, options, job.rollback);
-    if (veth) return {bridge, *veth};
+    if (veth) return {bridge, *veth, std::nullopt};
     // A failing ADD or a GC removed the bridge between our two requests.
   }
   throw Error(ErrorCode::kTryAgain, concat("bridge ", quote(job.conf.bridge), " comes and goes"));
+}
+
+/// What the port needs before the container can send.
+void restrict_port(Job& job, Attached& attached) {
+  const Link& port = attached.veth.host;
+  set_port_vlans(job.host, job.conf, port);
+  if (job.conf.vlan != 0 && job.conf.is_gateway && job.conf.has_ipam) {
+    attached.vlan_gateway =
+        ensure_vlan_gateway(job.host, job.conf, attached.bridge, port.ifindex, job.rollback);
+  }
+  if (!job.conf.mac_spoof_check) return;
+  const log::Step timed("spoof check");
+  job.rollback.on_failure("remove the spoof check",
+                          [&job, name = port.name] { spoof_check::remove(job.host.nft(), name); });
+  spoof_check::add(job.host.nft(), job.owner, port.name, attached.veth.container.mac);
 }
 
 /// Completes IPAM's result: gateways, default routes, and the interface of every address.
@@ -132,7 +151,10 @@ void configure_layer3(Job& job, const Attached& attached, const Result& result) 
   configure_interface(job.sandbox, attached.veth.container, result, kContainerIndex,
                       job.conf.enable_dad ? netlink::Dad::kPerform : netlink::Dad::kSkip);
   if (job.conf.is_gateway) {
-    ensure_gateways(job.host, job.conf, attached.bridge, attached.veth.host.ifindex,
+    ensure_gateways(job.host, job.conf,
+                    {.bridge = attached.bridge,
+                     .target = attached.vlan_gateway.value_or(attached.bridge),
+                     .own_port = attached.veth.host.ifindex},
                     gateways_of(result), job.rollback);
     pin_mac(job.host, attached.bridge);
   }
@@ -175,6 +197,7 @@ void describe_interfaces(Job& job, const Attached& attached, Result& result) {
   if (!found_port) throw KernelError(ENODEV, port.what());
   result.interfaces = {describe(*found_bridge, ""), describe(*found_port, ""),
                        describe(attached.veth.container, job.request.netns)};
+  if (attached.vlan_gateway) result.interfaces.push_back(describe(*attached.vlan_gateway, ""));
 }
 
 Result add(const Request& request) {
@@ -182,7 +205,8 @@ Result add(const Request& request) {
   if (!job.conf.has_ipam) require_expressible_without_addresses(request.conf.version);
   require_not_attached(job.host, job.sandbox, request.ifname, job.owner);
   auto ipam = ipam::start_add(request, job.rollback);  // works while we make the links
-  const Attached attached = attach(job);
+  Attached attached = attach(job);
+  restrict_port(job, attached);
 
   Result result;
   if (ipam) {
@@ -215,6 +239,8 @@ void del(const Request& request) {
   // nf_tables first: the kernel frees what was removed while it takes its time over the link.
   errors.attempt("remove masquerading",
                  [&] { masquerade::remove(host.nft(), owner, likely_addresses(request)); });
+  errors.attempt("remove the spoof check",
+                 [&] { spoof_check::remove(host.nft(), host_veth_name(owner)); });
   std::optional<Sandbox> sandbox;
   errors.attempt("open netns", [&] { sandbox = Sandbox::open_if_exists(request, host); });
   const bool gone = errors.attempt("delete the veth pair",
@@ -262,7 +288,7 @@ Link check_container(Sandbox& sandbox, const Request& request, const Result& pre
   return *link;
 }
 
-void check_port(Host& host, const Config& conf, const Link& bridge, const Link& container,
+Link check_port(Host& host, const Config& conf, const Link& bridge, const Link& container,
                 const Result& previous) {
   for (const Interface& reported : previous.interfaces) {
     if (!reported.sandbox.empty() || reported.name == conf.bridge) continue;
@@ -281,20 +307,24 @@ void check_port(Host& host, const Config& conf, const Link& bridge, const Link& 
       differs(concat("link ", quote(port->name), ": port isolation is not ",
                      conf.port_isolation ? "on" : "off"));
     }
-    return;
+    check_port_vlans(host, conf, *port);
+    return *port;
   }
   differs(concat("no host veth of prevResult.interfaces is the peer of ", quote(container.name),
                  " in the container"));
 }
 
-void check_gateways(Host& host, const Link& bridge, const Result& previous) {
+void check_gateways(Host& host, const Config& conf, const Link& bridge, const Result& previous) {
   const std::vector<IpNet> gateways = gateways_of(previous);
-  const auto present = netlink::list_addresses(host.route(), bridge.ifindex);
+  const Link target =
+      conf.vlan == 0 ? bridge : netlink::get_link(host.route(), vlan_gateway_name(conf));
+  if (!target.is_up()) differs(concat("link ", quote(target.name), " is down"));
+  const auto present = netlink::list_addresses(host.route(), target.ifindex);
   for (const IpNet& gateway : gateways) {
     const bool there = std::ranges::any_of(
         present, [&](const netlink::Address& address) { return address.net == gateway; });
     if (!there) {
-      differs(concat("gateway ", gateway.text(), " is not on bridge ", quote(bridge.name)));
+      differs(concat("gateway ", gateway.text(), " is not on ", quote(target.name)));
     }
   }
   for (const char* entry : forwarding_entries(gateways)) {
@@ -311,7 +341,9 @@ void check(const Request& request) {
 
   const Link bridge = check_bridge(host, conf, *previous);
   const Link container = check_container(sandbox, request, *previous);
-  check_port(host, conf, bridge, container, *previous);
+  const Link port = check_port(host, conf, bridge, container, *previous);
+  const Owner owner(request.conf.name, request.container_id, request.ifname);
+  if (conf.mac_spoof_check) spoof_check::check(host.nft(), owner, port.name, container.mac);
   if (!conf.disable_container_interface && !container.is_up()) {
     differs(concat("interface ", quote(container.name), " in the container is down"));
   }
@@ -325,11 +357,8 @@ void check(const Request& request) {
             ours.interfaces[static_cast<std::size_t>(*ip.interface)].name != request.ifname);
   });
   check_interface(sandbox, container, ours);
-  if (conf.is_gateway) check_gateways(host, bridge, ours);
-  if (conf.ip_masq) {
-    const Owner owner(request.conf.name, request.container_id, request.ifname);
-    masquerade::check(host.nft(), owner, addresses_of(ours));
-  }
+  if (conf.is_gateway) check_gateways(host, conf, bridge, ours);
+  if (conf.ip_masq) masquerade::check(host.nft(), owner, addresses_of(ours));
   ipam::check(request);
 }
 
@@ -352,6 +381,8 @@ void gc(const Request& request) {
     masquerade::collect(host.nft(), request.conf.name, keep);
     masquerade::remove_unused(host.nft());
   });
+  errors.attempt("collect spoof checks",
+                 [&] { spoof_check::collect(host.nft(), request.conf.name, keep); });
   errors.attempt("collect veth pairs", [&] { collect_veths(host, request.conf.name, keep); });
   if (tags.empty() && !conf.bridge.empty()) {
     errors.attempt("remove the bridge", [&] { remove_unused_bridge(host, conf.bridge); });
@@ -360,16 +391,21 @@ void gc(const Request& request) {
   errors.throw_if_any();
 }
 
+void require_possible(std::string_view key, const std::function<void()>& probe) {
+  try {
+    probe();
+  } catch (const KernelError& error) {
+    throw Error(ErrorCode::kNotAvailable, concat(key, ": ", error.msg()), error.details());
+  }
+}
+
 void status(const Request& request) {
   const Config conf = Config::parse(request);
   Host host;
   require_usable(host, conf);
-  if (conf.ip_masq) {
-    try {
-      masquerade::probe(host.nft());
-    } catch (const KernelError& error) {
-      throw Error(ErrorCode::kNotAvailable, concat("ipMasq: ", error.msg()), error.details());
-    }
+  if (conf.ip_masq) require_possible("ipMasq", [&] { masquerade::probe(host.nft()); });
+  if (conf.mac_spoof_check) {
+    require_possible("macspoofchk", [&] { spoof_check::probe(host.nft()); });
   }
   ipam::status(request);
 }

@@ -2,6 +2,8 @@
 // Copyright the cnipp authors
 #include "bridge_config.h"
 
+#include <algorithm>
+
 #include "base/concat.h"
 #include "base/error.h"
 
@@ -9,6 +11,7 @@ namespace cni::bridge {
 namespace {
 
 constexpr std::int64_t kMaxMtu = 65535;
+constexpr std::int64_t kMaxVlan = 4094;
 
 /// runtimeConfig before args.cni before CNI_ARGS.
 std::optional<Mac> parse_mac(const Request& request) {
@@ -45,18 +48,58 @@ std::optional<Dns> parse_dns(const JsonRef& json) {
   return Dns::parse(json);
 }
 
-void refuse_unsupported(const JsonRef& root) {
-  const auto refuse = [](const JsonRef& key) {
-    throw Error(ErrorCode::kUnsupportedField,
-                concat(key.path(), ": not supported yet: ", key.text()));
-  };
-  if (root["vlan"].int_or(0, -1, 1 << 30) != 0) refuse(root["vlan"]);
-  if (!root["vlanTrunk"].items().empty()) refuse(root["vlanTrunk"]);
-  if (root["preserveDefaultVlan"].bool_or(false)) refuse(root["preserveDefaultVlan"]);
-  if (root["macspoofchk"].bool_or(false)) refuse(root["macspoofchk"]);
-  const JsonRef backend = root["ipMasqBackend"];
+std::uint16_t vlan_id(const JsonRef& json, std::string_view problem) {
+  try {
+    return static_cast<std::uint16_t>(json.int_or(0, 1, kMaxVlan));
+  } catch (const Error&) {
+    json.fail(concat(problem, ": must be between 1 and ", kMaxVlan, ", got ", json.text()));
+  }
+}
+
+/// Entries are {"id"}, {"minID", "maxID"} or both; {} is none.
+std::vector<std::uint16_t> parse_trunk(const JsonRef& json) {
+  std::vector<std::uint16_t> out;
+  for (const JsonRef& item : json.items()) {
+    if (!item.present()) item.fail("expected an object, got null");
+    const JsonRef id = item["id"];
+    const JsonRef min = item["minID"];
+    const JsonRef max = item["maxID"];
+    if (min.present() != max.present()) {
+      item.fail(concat("minID and maxID should be configured simultaneously, ",
+                       min.present() ? "maxID" : "minID", " is missing"));
+    }
+    if (min.present()) {
+      const std::uint16_t first = vlan_id(min, "incorrect trunk minID parameter");
+      const std::uint16_t last = vlan_id(max, "incorrect trunk maxID parameter");
+      if (first > last) item.fail("minID is greater than maxID in trunk parameter");
+      for (std::uint16_t vlan = first; vlan <= last; ++vlan) out.push_back(vlan);
+    }
+    if (id.present()) out.push_back(vlan_id(id, "incorrect trunk id parameter"));
+  }
+  std::ranges::sort(out);
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
+void parse_vlans(const JsonRef& root, Config& out) {
+  const JsonRef vlan = root["vlan"];
+  try {
+    out.vlan = static_cast<std::uint16_t>(vlan.int_or(0, 0, kMaxVlan));
+  } catch (const Error&) {
+    vlan.fail(concat("invalid VLAN ID ", vlan.text(), " (must be between 0 and ", kMaxVlan, ")"));
+  }
+  out.vlan_trunk = parse_trunk(root["vlanTrunk"]);
+  // An empty trunk list asks for filtering too.
+  out.vlan_filtering = out.vlan != 0 || root["vlanTrunk"].present();
+  out.preserve_default_vlan = root["preserveDefaultVlan"].bool_or(false);
+}
+
+void require_known_backend(const JsonRef& backend) {
   const std::string name = backend.string_or("");
-  if (name == "iptables") refuse(backend);
+  if (name == "iptables") {
+    throw Error(ErrorCode::kUnsupportedField,
+                concat(backend.path(), ": not supported yet: ", backend.text()));
+  }
   if (!name.empty() && name != "nftables") {
     backend.fail(concat("unknown ipmasq backend ", quote(name)));
   }
@@ -100,7 +143,9 @@ Config Config::parse(const Request& request) {
   out.has_ipam = !root["ipam"]["type"].string_or("").empty();
   out.dns = parse_dns(root["dns"]);
   out.mac = parse_mac(request);
-  refuse_unsupported(root);
+  parse_vlans(root, out);
+  out.mac_spoof_check = root["macspoofchk"].bool_or(false);
+  require_known_backend(root["ipMasqBackend"]);
   require_consistent(out);
   return out;
 }

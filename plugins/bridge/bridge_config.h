@@ -2,8 +2,10 @@
 // Copyright the cnipp authors
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "model/result.h"
 #include "protocol/request.h"
@@ -20,6 +22,11 @@ struct Config {
   unsigned mtu = 0;  // bytes, 0: the kernel's default
   bool hairpin_mode = false;
   bool promisc_mode = false;
+  std::uint16_t vlan = 0;                 // 0: none
+  std::vector<std::uint16_t> vlan_trunk;  // sorted, without repetitions
+  bool vlan_filtering = false;            // of a bridge that is created
+  bool preserve_default_vlan = false;
+  bool mac_spoof_check = false;
   bool enable_dad = false;
   bool disable_container_interface = false;
   bool port_isolation = false;
@@ -27,8 +34,7 @@ struct Config {
   std::optional<Dns> dns;  // replaces the IPAM plugin's as a whole
   std::optional<Mac> mac;  // of the container's end
 
-  /// Reads and checks everything. Throws Error{kInvalidConfig}, kInvalidEnvironment for CNI_ARGS,
-  /// kUnsupportedField.
+  /// Reads and checks everything. Throws Error{kInvalidConfig}, kInvalidEnvironment for CNI_ARGS.
   [[nodiscard]] static Config parse(const Request& request);
   /// What DEL and GC need, from a configuration that ADD might refuse. Never throws.
   [[nodiscard]] static Config parse_leniently(const Request& request) noexcept;

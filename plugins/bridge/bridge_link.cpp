@@ -15,6 +15,7 @@
 #include "base/file_lock.h"
 #include "base/log.h"
 #include "netlink/address.h"
+#include "vlan.h"
 
 namespace cni::bridge {
 namespace {
@@ -31,12 +32,6 @@ void require_bridge(const Link& link) {
   if (link.kind == "bridge") return;
   throw Error(ErrorCode::kConflict, concat(quote(link.name), " already exists but is not a bridge"),
               concat("it is of kind ", quote(link.kind)));
-}
-
-std::size_t count_ports(Host& host, const Link& bridge, int own_port) {
-  const auto ports = netlink::list_links(host.route(), bridge.ifindex);
-  return static_cast<std::size_t>(
-      std::ranges::count_if(ports, [&](const Link& port) { return port.ifindex != own_port; }));
 }
 
 /// Undoes a creation, also one whose answer never arrived, unless a port has joined.
@@ -60,8 +55,10 @@ Found create_or_find(Host& host, const Config& conf, Rollback& rollback) {
     if (auto found = netlink::find_link(host.route(), conf.bridge)) {
       return {*std::move(found), *created};
     }
-    Message creation =
-        netlink::new_bridge({.name = conf.bridge, .mac = Mac::random(), .mtu = conf.mtu});
+    Message creation = netlink::new_bridge({.name = conf.bridge,
+                                            .mac = Mac::random(),
+                                            .mtu = conf.mtu,
+                                            .vlan_filtering = conf.vlan_filtering});
     creation.tolerate(EEXIST);  // another ADD was quicker
     rollback.on_failure("remove the bridge", [&host, name = conf.bridge, created] {
       undo_creation(host, name, *created);
@@ -87,41 +84,68 @@ bool conflicts(const IpNet& present, const std::vector<IpNet>& wanted) {
   });
 }
 
-void remove_conflicting(Host& host, const Config& conf, const Link& bridge, int own_port,
+void remove_conflicting(Host& host, const Config& conf, const GatewayPlace& place,
                         const IpNet& present, const std::vector<IpNet>& wanted,
                         Rollback& rollback) {
-  const std::size_t ports = count_ports(host, bridge, own_port);
+  const Link& target = place.target;
+  const std::size_t ports = count_ports(host, place.bridge, place.own_port);
   if (!conf.force_address && ports > 0) {
     std::string list;
     for (const IpNet& gateway : wanted) list += concat(list.empty() ? "" : ", ", gateway.text());
     throw Error(ErrorCode::kConflict,
-                concat("failed to set bridge addr: ", quote(bridge.name),
+                concat("failed to set bridge addr: ", quote(target.name),
                        " already has an IP address different from ", list),
                 concat("found ", present.text(), ", wanted ", list, ", ", ports,
                        " other port(s) attached; to replace it: ip address del ", present.text(),
-                       " dev ", bridge.name, " (or set \"forceAddress\": true)"));
+                       " dev ", target.name, " (or set \"forceAddress\": true)"));
   }
-  log::warn(concat("replacing address ", present.text(), " of bridge ", quote(bridge.name)));
-  rollback.on_failure(concat("restore address ", present.text()), [&host, bridge, present] {
+  log::warn(concat("replacing address ", present.text(), " of ", quote(target.name)));
+  rollback.on_failure(concat("restore address ", present.text()), [&host, target, present] {
     Message restore =
-        netlink::new_address(bridge.ifindex, bridge.name, present, netlink::Dad::kSkip);
+        netlink::new_address(target.ifindex, target.name, present, netlink::Dad::kSkip);
     restore.tolerate(EEXIST);
     host.route().transact(restore);
   });
-  Message removal = netlink::delete_address(bridge.ifindex, bridge.name, present);
+  Message removal = netlink::delete_address(target.ifindex, target.name, present);
   removal.tolerate(EADDRNOTAVAIL);  // somebody else removed it
   host.route().transact(removal);
 }
 
-void undo_gateway(Host& host, const Link& bridge, int own_port, const IpNet& gateway) {
+void undo_gateway(Host& host, const GatewayPlace& place, const IpNet& gateway) {
   // Another ADD may rely on it by now: it attaches its port before it looks at the addresses.
-  if (count_ports(host, bridge, own_port) > 0) return;
-  Message removal = netlink::delete_address(bridge.ifindex, bridge.name, gateway);
+  if (count_ports(host, place.bridge, place.own_port) > 0) return;
+  Message removal = netlink::delete_address(place.target.ifindex, place.target.name, gateway);
   removal.tolerate(EADDRNOTAVAIL).tolerate(ENODEV);
   host.route().transact(removal);
 }
 
+/// A bridge that another network uses is not changed behind its back.
+void switch_filtering_on(Host& host, const Link& bridge, Rollback& rollback) {
+  const std::size_t ports = count_ports(host, bridge, 0);
+  if (bridge.alias != kOurAlias && ports > 0) {
+    throw Error(ErrorCode::kConflict,
+                concat("bridge ", quote(bridge.name), " exists without VLAN filtering"),
+                concat(ports, " port(s) attached; to switch it on: ip link set ", bridge.name,
+                       " type bridge vlan_filtering 1"));
+  }
+  rollback.on_failure("switch VLAN filtering off", [&host, bridge] {
+    if (count_ports(host, bridge, 0) > 0) return;
+    Message off = netlink::change_link(bridge.ifindex, bridge.name, {.vlan_filtering = false});
+    off.tolerate(ENODEV);
+    host.route().transact(off);
+  });
+  Message on = netlink::change_link(bridge.ifindex, bridge.name, {.vlan_filtering = true});
+  host.route().transact(on);
+}
+
 }  // namespace
+
+std::size_t count_ports(Host& host, const Link& bridge, int own_port) {
+  const auto ports = netlink::list_links(host.route(), bridge.ifindex);
+  return static_cast<std::size_t>(std::ranges::count_if(ports, [&](const Link& port) {
+    return port.ifindex != own_port && port.alias != kGatewayPortAlias;
+  }));
+}
 
 Link ensure_bridge(Host& host, const Config& conf, Rollback& rollback) {
   const log::Step timed("ensure the bridge");
@@ -145,27 +169,30 @@ Link ensure_bridge(Host& host, const Config& conf, Rollback& rollback) {
     host.route().transact(setup);
   }
   if (found.created) bridge.alias = kOurAlias;
+  if (conf.vlan_filtering && !found.created && !bridge.vlan_filtering) {
+    switch_filtering_on(host, bridge, rollback);
+  }
   return bridge;
 }
 
-void ensure_gateways(Host& host, const Config& conf, const Link& bridge, int own_port,
+void ensure_gateways(Host& host, const Config& conf, const GatewayPlace& place,
                      const std::vector<IpNet>& gateways, Rollback& rollback) {
   const log::Step timed("ensure the gateway addresses");
-  std::vector<Address> present = netlink::list_addresses(host.route(), bridge.ifindex);
+  const Link& target = place.target;
+  const std::vector<Address> present = netlink::list_addresses(host.route(), target.ifindex);
   for (const Address& address : present) {
     if (!conflicts(address.net, gateways)) continue;
-    remove_conflicting(host, conf, bridge, own_port, address.net, gateways, rollback);
+    remove_conflicting(host, conf, place, address.net, gateways, rollback);
   }
   for (const IpNet& gateway : gateways) {
     const bool there =
         std::ranges::any_of(present, [&](const Address& a) { return a.net == gateway; });
     if (there) continue;
-    rollback.on_failure(
-        concat("remove gateway ", gateway.text()),
-        [&host, bridge, own_port, gateway] { undo_gateway(host, bridge, own_port, gateway); });
+    rollback.on_failure(concat("remove gateway ", gateway.text()),
+                        [&host, place, gateway] { undo_gateway(host, place, gateway); });
     // Without duplicate address detection: the first packets of the container go to this address.
     Message addition =
-        netlink::new_address(bridge.ifindex, bridge.name, gateway, netlink::Dad::kSkip);
+        netlink::new_address(target.ifindex, target.name, gateway, netlink::Dad::kSkip);
     addition.tolerate(EEXIST);
     host.route().transact(addition);
   }
@@ -187,6 +214,9 @@ void remove_unused_bridge(Host& host, const std::string& name) {
   if (!bridge || bridge->kind != "bridge") return;
   if (bridge->alias != kOurAlias) return;
   if (count_ports(host, *bridge, 0) > 0) return;
+  for (const Link& port : netlink::list_links(host.route(), bridge->ifindex)) {
+    netlink::delete_link_if_exists(host.route(), port.ifindex, port.name);
+  }
   netlink::delete_link_if_exists(host.route(), bridge->ifindex, name);
 }
 

@@ -16,9 +16,18 @@ namespace cni::bridge {
 /// of link. `rollback` removes a bridge made here, unless somebody has joined it.
 netlink::Link ensure_bridge(Host& host, const Config& conf, Rollback& rollback);
 
-/// Gives the bridge these gateway addresses. An address left from an earlier subnet is replaced
-/// when no other port than `own_port` is attached, or with forceAddress; else Error{kConflict}.
-void ensure_gateways(Host& host, const Config& conf, const netlink::Link& bridge, int own_port,
+/// Ports of the bridge other than `own_port` and the ports of VLAN gateways.
+[[nodiscard]] std::size_t count_ports(Host& host, const netlink::Link& bridge, int own_port);
+
+/// Gives `target` (the bridge, or its leg in a VLAN) these gateway addresses. An address left from
+/// an earlier subnet is replaced when no other port than `own_port` is attached, or with
+/// forceAddress; else Error{kConflict}.
+struct GatewayPlace {
+  netlink::Link bridge;
+  netlink::Link target;
+  int own_port = 0;  // ifindex of the port of this ADD
+};
+void ensure_gateways(Host& host, const Config& conf, const GatewayPlace& place,
                      const std::vector<IpNet>& gateways, Rollback& rollback);
 
 /// A bridge of another origin that holds our gateway gets its MAC pinned, so that it does not

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "vlan.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "attach/sysctl.h"
+#include "base/concat.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "bridge_link.h"
+#include "netlink/bridge_vlan.h"
+
+namespace cni::bridge {
+namespace {
+
+using netlink::Link;
+using netlink::Message;
+using netlink::PortVlan;
+
+constexpr std::size_t kMaxInterfaceName = 15;
+constexpr std::uint16_t kDefaultVlan = 1;
+
+std::vector<PortVlan> wanted_vlans(const Config& conf) {
+  std::vector<PortVlan> out;
+  // A trunk without a VLAN of its own keeps the untagged traffic in the default VLAN.
+  const std::uint16_t own = conf.vlan != 0 ? conf.vlan : kDefaultVlan;
+  out.push_back({own, true, true});
+  for (const std::uint16_t id : conf.vlan_trunk) {
+    if (id != own) out.push_back({id});
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
+void set_vlans(Host& host, const Link& port, const std::vector<PortVlan>& vlans, bool keep) {
+  Message clear = netlink::clear_port_vlans(port.ifindex, port.name);
+  Message add = netlink::add_port_vlans(port.ifindex, port.name, vlans);
+  if (keep) {
+    host.route().transact(add);
+    return;
+  }
+  Message* const both[] = {&clear, &add};
+  host.route().transact(both);
+}
+
+void create_gateway(Host& host, const Config& conf, const Link& bridge, const std::string& name,
+                    const std::string& port_name) {
+  Message creation = netlink::new_veth({.name = port_name,
+                                        .mac = Mac::random(),
+                                        .master = bridge.ifindex,
+                                        .peer_name = name,
+                                        .peer_mac = Mac::random(),
+                                        .mtu = bridge.mtu});
+  creation.tolerate(EEXIST);  // another ADD was quicker
+  host.route().transact(creation);
+  const Link port = netlink::get_link(host.route(), port_name);
+  set_vlans(host, port, {{conf.vlan, true, true}}, false);
+  sysctl::write(sysctl::link_entry("ipv6", name, "accept_ra"), "0");
+  sysctl::write(sysctl::link_entry("ipv6", port_name, "accept_ra"), "0");
+  const std::string alias(kGatewayPortAlias);
+  Message port_up = netlink::change_link(port.ifindex, port_name, {.up = true, .alias = alias});
+  Message end_up = netlink::change_link(0, name, {.up = true, .alias = alias});
+  Message* const both[] = {&port_up, &end_up};
+  host.route().transact(both);
+}
+
+}  // namespace
+
+void set_port_vlans(Host& host, const Config& conf, const Link& port) {
+  if (conf.vlan == 0 && conf.vlan_trunk.empty()) return;
+  const log::Step timed("set the port's VLANs");
+  set_vlans(host, port, wanted_vlans(conf), conf.preserve_default_vlan);
+}
+
+void check_port_vlans(Host& host, const Config& conf, const Link& port) {
+  if (conf.vlan == 0 && conf.vlan_trunk.empty()) return;
+  const std::vector<PortVlan> present = netlink::list_port_vlans(host.route(), port.ifindex);
+  const std::vector<PortVlan> wanted = wanted_vlans(conf);
+  for (const PortVlan& vlan : wanted) {
+    if (std::ranges::find(present, vlan) != present.end()) continue;
+    throw Error(ErrorCode::kMismatch, concat("link ", quote(port.name), " is not in VLAN ", vlan.id,
+                                             vlan.pvid ? " (pvid, untagged)" : " (tagged)"));
+  }
+  if (conf.preserve_default_vlan) return;
+  for (const PortVlan& vlan : present) {
+    if (std::ranges::find(wanted, vlan) != wanted.end()) continue;
+    throw Error(ErrorCode::kMismatch,
+                concat("link ", quote(port.name), " is in VLAN ", vlan.id, " too"));
+  }
+}
+
+std::string vlan_gateway_name(const Config& conf) {
+  std::string name = concat(conf.bridge, ".", conf.vlan);
+  if (name.size() <= kMaxInterfaceName) return name;
+  return concat("vlan", sha512_hex(conf.bridge, 6), ".", conf.vlan);
+}
+
+Link ensure_vlan_gateway(Host& host, const Config& conf, const Link& bridge, int own_port,
+                         Rollback& rollback) {
+  const log::Step timed("ensure the VLAN gateway");
+  const std::string name = vlan_gateway_name(conf);
+  auto found = netlink::find_link(host.route(), name);
+  if (!found || !found->is_up()) {
+    const std::string port_name = "veth" + sha512_hex(concat("VLAN gateway ", name), 11);
+    rollback.on_failure("remove the VLAN gateway", [&host, bridge, own_port, port_name] {
+      const auto port = netlink::find_link(host.route(), port_name);
+      if (!port || count_ports(host, bridge, own_port) > 0) return;
+      netlink::delete_link_if_exists(host.route(), port->ifindex, port_name);
+    });
+    if (!found) create_gateway(host, conf, bridge, name, port_name);
+    found = netlink::get_link(host.route(), name);
+  }
+  if (found->kind != "veth") {
+    throw Error(ErrorCode::kConflict,
+                concat("failed to set vlan interface for bridge: ", quote(name),
+                       " already exists but is not a veth"),
+                concat("it is of kind ", quote(found->kind)));
+  }
+  if (!found->is_up()) {
+    Message up = netlink::change_link(found->ifindex, name, {.up = true});
+    host.route().transact(up);
+  }
+  return *found;
+}
+
+}  // namespace cni::bridge
