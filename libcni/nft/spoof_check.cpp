@@ -24,7 +24,7 @@ constexpr std::uint32_t kTypeIfname = 41;  // of nft(8)
 constexpr Hook kPrerouting{"filter", NF_BR_PRE_ROUTING, -300};
 
 VerdictMap map_of(std::string_view table) {
-  return {{TableFamily::kBridge, std::string(table)}, "macspoof", kTypeIfname, IFNAMSIZ};
+  return {{TableFamily::kBridge, std::string(table)}, "macspoof", kTypeIfname, IFNAMSIZ, true};
 }
 
 const VerdictMap& our_map() {

@@ -13,7 +13,12 @@
 
 namespace cni::nft {
 
-enum class TableFamily : unsigned char { kInet = 1, kBridge = 7 };  // NFPROTO_*
+enum class TableFamily : unsigned char {
+  kInet = 1,
+  kIpv4 = 2,
+  kBridge = 7,
+  kIpv6 = 10
+};  // NFPROTO_*
 
 /// A request outside a transaction (look-ups, dumps): NFT_MSG_GET*.
 [[nodiscard]] netlink::Message request(int message_type, TableFamily family, std::string what);

@@ -6,6 +6,7 @@
 #include <linux/netfilter/nfnetlink.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -202,10 +203,10 @@ void delete_rule(Transaction& transaction, const Table& table, std::string_view 
 }
 
 void add_map(Transaction& transaction, const VerdictMap& map, std::uint32_t id) {
-  transaction
-      .add(NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL, map.table.family,
-           concat("create nf_tables map ", full_name(map.table, map.name)))
-      .put_text(NFTA_SET_TABLE, map.table.name)
+  Message& message =
+      transaction.add(NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL, map.table.family,
+                      concat("create nf_tables map ", full_name(map.table, map.name)));
+  message.put_text(NFTA_SET_TABLE, map.table.name)
       .put_text(NFTA_SET_NAME, map.name)
       .put_be32(NFTA_SET_FLAGS, NFT_SET_MAP)
       .put_be32(NFTA_SET_KEY_TYPE, map.key_type)
@@ -213,6 +214,12 @@ void add_map(Transaction& transaction, const VerdictMap& map, std::uint32_t id) 
       .put_be32(NFTA_SET_DATA_TYPE, kVerdictType)
       .put_be32(NFTA_SET_DATA_LEN, kVerdictBytes)
       .put_be32(NFTA_SET_ID, id);
+  if (!map.key_is_text) return;
+  // libnftnl: NFTNL_UDATA_SET_KEYBYTEORDER = 0, four bytes, 1: host byte order.
+  std::array<std::uint8_t, 6> userdata{0, 4};
+  const std::uint32_t host_order = 1;
+  std::memcpy(userdata.data() + 2, &host_order, sizeof host_order);
+  message.put_bytes(NFTA_SET_USERDATA, userdata);
 }
 
 void add_element(Transaction& transaction, const VerdictMap& map, std::span<const std::uint8_t> key,

@@ -26,6 +26,7 @@ struct VerdictMap {
   std::string name;
   std::uint32_t key_type = 0;  // nft(8)'s number, for its listings
   std::uint32_t key_bytes = 0;
+  bool key_is_text = false;  // for nft(8)'s listings: not a number in network byte order
 };
 
 struct Element {

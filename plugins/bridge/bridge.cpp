@@ -18,14 +18,17 @@
 
 #include "attach/configure_interface.h"
 #include "attach/host.h"
+#include "attach/masquerade.h"
 #include "attach/sysctl.h"
 #include "attach/veth.h"
 #include "base/concat.h"
 #include "base/deadline.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "bridge_check.h"
 #include "bridge_config.h"
 #include "bridge_link.h"
+#include "layer3.h"
 #include "nft/masquerade.h"
 #include "nft/spoof_check.h"
 #include "protocol/delegate.h"
@@ -35,14 +38,9 @@ namespace cni::bridge {
 namespace {
 
 using netlink::Link;
-namespace masquerade = nft::masquerade;
 namespace spoof_check = nft::spoof_check;
 
-constexpr int kContainerIndex = 2;  // in result.interfaces: bridge, host end, container
 constexpr int kAttachTries = 5;
-
-constexpr const char* kForwardV4 = "net/ipv4/ip_forward";
-constexpr const char* kForwardV6 = "net/ipv6/conf/all/forwarding";
 
 /// What the steps of ADD work on. The rollback is last: it runs while the sockets are still open.
 struct Job {
@@ -98,51 +96,6 @@ void restrict_port(Job& job, Attached& attached) {
   spoof_check::add(job.host.nft(), job.owner, port.name, attached.veth.container.mac);
 }
 
-/// Completes IPAM's result: gateways, default routes, and the interface of every address.
-Result complete(const Config& conf, Result result) {
-  for (IpConfig& ip : result.ips) {
-    ip.interface = kContainerIndex;
-    if (!ip.gateway && conf.is_gateway) {
-      ip.gateway = ip.address.address.network(ip.address.prefix).next();
-    }
-    if (!conf.is_default_gateway || !ip.gateway) continue;
-    const Family family = ip.address.family();
-    const bool has_default = std::ranges::any_of(result.routes, [&](const Route& route) {
-      return route.is_default() && route.dst.family() == family;
-    });
-    if (has_default) continue;
-    const auto* any = family == Family::kV4 ? "0.0.0.0/0" : "::/0";
-    result.routes.push_back({.dst = IpNet::parse(any), .gw = ip.gateway});
-  }
-  return result;
-}
-
-std::vector<IpNet> gateways_of(const Result& result) {
-  std::vector<IpNet> out;
-  for (const IpConfig& ip : result.ips) {
-    if (!ip.gateway) continue;
-    const IpNet gateway{*ip.gateway, ip.address.prefix};
-    if (std::ranges::find(out, gateway) == out.end()) out.push_back(gateway);
-  }
-  return out;
-}
-
-masquerade::Addresses addresses_of(const Result& result) {
-  masquerade::Addresses out;
-  for (const IpConfig& ip : result.ips) out.push_back(ip.address);
-  return out;
-}
-
-std::vector<const char*> forwarding_entries(const std::vector<IpNet>& gateways) {
-  std::vector<const char*> out;
-  for (const Family family : {Family::kV4, Family::kV6}) {
-    const bool wanted = std::ranges::any_of(
-        gateways, [&](const IpNet& gateway) { return gateway.family() == family; });
-    if (wanted) out.push_back(family == Family::kV4 ? kForwardV4 : kForwardV6);
-  }
-  return out;
-}
-
 void enable_forwarding(const std::vector<IpNet>& gateways) {
   for (const char* entry : forwarding_entries(gateways)) sysctl::write(entry, "1");
 }
@@ -161,10 +114,10 @@ void configure_layer3(Job& job, const Attached& attached, const Result& result) 
   if (!job.conf.ip_masq) return;
   const log::Step timed("masquerade");
   job.rollback.on_failure("remove masquerading", [&job] {
-    masquerade::remove(job.host.nft(), job.owner, {});
-    masquerade::remove_unused(job.host.nft());
+    masquerade_of(job.host, job.request).remove({});
+    nft::masquerade::remove_unused(job.host.nft());
   });
-  masquerade::add(job.host.nft(), job.owner, addresses_of(result));
+  masquerade_of(job.host, job.request).add(job.conf.ip_masq_backend, addresses_of(result));
 }
 
 void set_container_up(Job& job, const Link& container) {
@@ -238,7 +191,7 @@ void del(const Request& request) {
   ErrorList errors;
   // nf_tables first: the kernel frees what was removed while it takes its time over the link.
   errors.attempt("remove masquerading",
-                 [&] { masquerade::remove(host.nft(), owner, likely_addresses(request)); });
+                 [&] { masquerade_of(host, request).remove(likely_addresses(request)); });
   errors.attempt("remove the spoof check",
                  [&] { spoof_check::remove(host.nft(), host_veth_name(owner)); });
   std::optional<Sandbox> sandbox;
@@ -248,118 +201,6 @@ void del(const Request& request) {
   // Never while a device may still use the addresses.
   if (gone) errors.attempt("release addresses", [&] { ipam::del(request); });
   errors.throw_if_any();
-}
-
-// CHECK.
-
-[[noreturn]] void differs(const std::string& what) { throw Error(ErrorCode::kMismatch, what); }
-
-Link check_bridge(Host& host, const Config& conf, const Result& previous) {
-  const auto bridge = netlink::find_link(host.route(), conf.bridge);
-  if (!bridge) differs(concat("bridge ", quote(conf.bridge), " is missing"));
-  if (bridge->kind != "bridge") differs(concat(quote(conf.bridge), " is not a bridge"));
-  if (!bridge->is_up()) differs(concat("bridge ", quote(conf.bridge), " is down"));
-  const Interface* const reported = previous.find_interface(conf.bridge, "");
-  if (reported == nullptr) {
-    differs(concat("prevResult.interfaces: no entry for bridge ", quote(conf.bridge)));
-  }
-  // Its MTU and MAC are the bridge's own affair: other ports may change the one, only the other
-  // concerns the container.
-  if (!reported->mac.empty() && Mac::try_parse(reported->mac) != bridge->mac) {
-    differs(concat("bridge ", quote(conf.bridge), " has MAC ", bridge->mac.text(), " instead of ",
-                   reported->mac));
-  }
-  if (conf.promisc_mode && (bridge->flags & IFF_PROMISC) == 0) {
-    differs(concat("bridge ", quote(conf.bridge), " is not promiscuous"));
-  }
-  return *bridge;
-}
-
-Link check_container(Sandbox& sandbox, const Request& request, const Result& previous) {
-  const Interface* const reported = previous.find_interface(request.ifname, request.netns);
-  if (reported == nullptr) {
-    differs(concat("prevResult.interfaces: no entry for ", quote(request.ifname), " in sandbox ",
-                   quote(request.netns)));
-  }
-  const auto link = netlink::find_link(sandbox.route(), request.ifname);
-  if (!link) differs(concat("interface ", quote(request.ifname), " is missing in the container"));
-  if (link->kind != "veth") differs(concat("interface ", quote(request.ifname), " is no veth"));
-  check_reported(*link, *reported);
-  return *link;
-}
-
-Link check_port(Host& host, const Config& conf, const Link& bridge, const Link& container,
-                const Result& previous) {
-  for (const Interface& reported : previous.interfaces) {
-    if (!reported.sandbox.empty() || reported.name == conf.bridge) continue;
-    const auto port = netlink::find_link(host.route(), reported.name);
-    if (!port || port->kind != "veth" || port->ifindex != container.peer) continue;
-    check_reported(*port, reported);
-    if (port->master != bridge.ifindex) {
-      differs(concat("link ", quote(port->name), " is not a port of bridge ", quote(bridge.name)));
-    }
-    if (!port->is_up()) differs(concat("link ", quote(port->name), " is down"));
-    if (!port->port || port->port->hairpin != conf.hairpin_mode) {
-      differs(concat("link ", quote(port->name), ": hairpin mode is not ",
-                     conf.hairpin_mode ? "on" : "off"));
-    }
-    if (port->port->isolated != conf.port_isolation) {
-      differs(concat("link ", quote(port->name), ": port isolation is not ",
-                     conf.port_isolation ? "on" : "off"));
-    }
-    check_port_vlans(host, conf, *port);
-    return *port;
-  }
-  differs(concat("no host veth of prevResult.interfaces is the peer of ", quote(container.name),
-                 " in the container"));
-}
-
-void check_gateways(Host& host, const Config& conf, const Link& bridge, const Result& previous) {
-  const std::vector<IpNet> gateways = gateways_of(previous);
-  const Link target =
-      conf.vlan == 0 ? bridge : netlink::get_link(host.route(), vlan_gateway_name(conf));
-  if (!target.is_up()) differs(concat("link ", quote(target.name), " is down"));
-  const auto present = netlink::list_addresses(host.route(), target.ifindex);
-  for (const IpNet& gateway : gateways) {
-    const bool there = std::ranges::any_of(
-        present, [&](const netlink::Address& address) { return address.net == gateway; });
-    if (!there) {
-      differs(concat("gateway ", gateway.text(), " is not on ", quote(target.name)));
-    }
-  }
-  for (const char* entry : forwarding_entries(gateways)) {
-    if (sysctl::read(entry).value_or("1") != "1") differs(concat("sysctl ", entry, " is not 1"));
-  }
-}
-
-void check(const Request& request) {
-  const Config conf = Config::parse(request);
-  Host host;
-  Sandbox sandbox = Sandbox::open(request, host);
-  const auto previous = request.conf.prev_result();
-  if (!previous) throw Error(ErrorCode::kInvalidConfig, "required prevResult missing");
-
-  const Link bridge = check_bridge(host, conf, *previous);
-  const Link container = check_container(sandbox, request, *previous);
-  const Link port = check_port(host, conf, bridge, container, *previous);
-  const Owner owner(request.conf.name, request.container_id, request.ifname);
-  if (conf.mac_spoof_check) spoof_check::check(host.nft(), owner, port.name, container.mac);
-  if (!conf.disable_container_interface && !container.is_up()) {
-    differs(concat("interface ", quote(container.name), " in the container is down"));
-  }
-  if (!conf.has_ipam) return;
-  // A later plugin of the chain may have added addresses of other interfaces.
-  Result ours = *previous;
-  std::erase_if(ours.ips, [&](const IpConfig& ip) {
-    return ip.interface &&
-           (*ip.interface < 0 ||
-            static_cast<std::size_t>(*ip.interface) >= ours.interfaces.size() ||
-            ours.interfaces[static_cast<std::size_t>(*ip.interface)].name != request.ifname);
-  });
-  check_interface(sandbox, container, ours);
-  if (conf.is_gateway) check_gateways(host, conf, bridge, ours);
-  if (conf.ip_masq) masquerade::check(host.nft(), owner, addresses_of(ours));
-  ipam::check(request);
 }
 
 void gc(const Request& request) {
@@ -377,10 +218,8 @@ void gc(const Request& request) {
   const Config conf = Config::parse_leniently(request);
   Host host;
   ErrorList errors;
-  errors.attempt("collect masquerading", [&] {
-    masquerade::collect(host.nft(), request.conf.name, keep);
-    masquerade::remove_unused(host.nft());
-  });
+  errors.attempt("collect masquerading",
+                 [&] { Masquerade::collect(host, request.conf.name, *valid); });
   errors.attempt("collect spoof checks",
                  [&] { spoof_check::collect(host.nft(), request.conf.name, keep); });
   errors.attempt("collect veth pairs", [&] { collect_veths(host, request.conf.name, keep); });
@@ -403,7 +242,9 @@ void status(const Request& request) {
   const Config conf = Config::parse(request);
   Host host;
   require_usable(host, conf);
-  if (conf.ip_masq) require_possible("ipMasq", [&] { masquerade::probe(host.nft()); });
+  if (conf.ip_masq) {
+    require_possible("ipMasq", [&] { Masquerade::probe(host, conf.ip_masq_backend); });
+  }
   if (conf.mac_spoof_check) {
     require_possible("macspoofchk", [&] { spoof_check::probe(host.nft()); });
   }

@@ -94,17 +94,6 @@ void parse_vlans(const JsonRef& root, Config& out) {
   out.preserve_default_vlan = root["preserveDefaultVlan"].bool_or(false);
 }
 
-void require_known_backend(const JsonRef& backend) {
-  const std::string name = backend.string_or("");
-  if (name == "iptables") {
-    throw Error(ErrorCode::kUnsupportedField,
-                concat(backend.path(), ": not supported yet: ", backend.text()));
-  }
-  if (!name.empty() && name != "nftables") {
-    backend.fail(concat("unknown ipmasq backend ", quote(name)));
-  }
-}
-
 void require_consistent(const Config& conf) {
   if (conf.hairpin_mode && conf.promisc_mode) {
     throw Error(
@@ -145,7 +134,7 @@ Config Config::parse(const Request& request) {
   out.mac = parse_mac(request);
   parse_vlans(root, out);
   out.mac_spoof_check = root["macspoofchk"].bool_or(false);
-  require_known_backend(root["ipMasqBackend"]);
+  out.ip_masq_backend = parse_masquerade_backend(root["ipMasqBackend"]);
   require_consistent(out);
   return out;
 }

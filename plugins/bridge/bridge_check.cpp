@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "bridge_check.h"
+
+#include <linux/if.h>
+
+#include <algorithm>
+
+#include "attach/configure_interface.h"
+#include "attach/host.h"
+#include "attach/sysctl.h"
+#include "base/concat.h"
+#include "base/error.h"
+#include "bridge_config.h"
+#include "layer3.h"
+#include "netlink/link.h"
+#include "nft/spoof_check.h"
+#include "protocol/delegate.h"
+#include "vlan.h"
+
+namespace cni::bridge {
+namespace {
+
+using netlink::Link;
+
+[[noreturn]] void differs(const std::string& what) { throw Error(ErrorCode::kMismatch, what); }
+
+Link check_bridge(Host& host, const Config& conf, const Result& previous) {
+  const auto bridge = netlink::find_link(host.route(), conf.bridge);
+  if (!bridge) differs(concat("bridge ", quote(conf.bridge), " is missing"));
+  if (bridge->kind != "bridge") differs(concat(quote(conf.bridge), " is not a bridge"));
+  if (!bridge->is_up()) differs(concat("bridge ", quote(conf.bridge), " is down"));
+  const Interface* const reported = previous.find_interface(conf.bridge, "");
+  if (reported == nullptr) {
+    differs(concat("prevResult.interfaces: no entry for bridge ", quote(conf.bridge)));
+  }
+  // Its MTU and MAC are the bridge's own affair: other ports may change the one, only the other
+  // concerns the container.
+  if (!reported->mac.empty() && Mac::try_parse(reported->mac) != bridge->mac) {
+    differs(concat("bridge ", quote(conf.bridge), " has MAC ", bridge->mac.text(), " instead of ",
+                   reported->mac));
+  }
+  if (conf.promisc_mode && (bridge->flags & IFF_PROMISC) == 0) {
+    differs(concat("bridge ", quote(conf.bridge), " is not promiscuous"));
+  }
+  return *bridge;
+}
+
+Link check_container(Sandbox& sandbox, const Request& request, const Result& previous) {
+  const Interface* const reported = previous.find_interface(request.ifname, request.netns);
+  if (reported == nullptr) {
+    differs(concat("prevResult.interfaces: no entry for ", quote(request.ifname), " in sandbox ",
+                   quote(request.netns)));
+  }
+  const auto link = netlink::find_link(sandbox.route(), request.ifname);
+  if (!link) differs(concat("interface ", quote(request.ifname), " is missing in the container"));
+  if (link->kind != "veth") differs(concat("interface ", quote(request.ifname), " is no veth"));
+  check_reported(*link, *reported);
+  return *link;
+}
+
+Link check_port(Host& host, const Config& conf, const Link& bridge, const Link& container,
+                const Result& previous) {
+  for (const Interface& reported : previous.interfaces) {
+    if (!reported.sandbox.empty() || reported.name == conf.bridge) continue;
+    const auto port = netlink::find_link(host.route(), reported.name);
+    if (!port || port->kind != "veth" || port->ifindex != container.peer) continue;
+    check_reported(*port, reported);
+    if (port->master != bridge.ifindex) {
+      differs(concat("link ", quote(port->name), " is not a port of bridge ", quote(bridge.name)));
+    }
+    if (!port->is_up()) differs(concat("link ", quote(port->name), " is down"));
+    if (!port->port || port->port->hairpin != conf.hairpin_mode) {
+      differs(concat("link ", quote(port->name), ": hairpin mode is not ",
+                     conf.hairpin_mode ? "on" : "off"));
+    }
+    if (port->port->isolated != conf.port_isolation) {
+      differs(concat("link ", quote(port->name), ": port isolation is not ",
+                     conf.port_isolation ? "on" : "off"));
+    }
+    check_port_vlans(host, conf, *port);
+    return *port;
+  }
+  differs(concat("no host veth of prevResult.interfaces is the peer of ", quote(container.name),
+                 " in the container"));
+}
+
+void check_gateways(Host& host, const Config& conf, const Link& bridge, const Result& previous) {
+  const std::vector<IpNet> gateways = gateways_of(previous);
+  const Link target =
+      conf.vlan == 0 ? bridge : netlink::get_link(host.route(), vlan_gateway_name(conf));
+  if (!target.is_up()) differs(concat("link ", quote(target.name), " is down"));
+  const auto present = netlink::list_addresses(host.route(), target.ifindex);
+  for (const IpNet& gateway : gateways) {
+    const bool there = std::ranges::any_of(
+        present, [&](const netlink::Address& address) { return address.net == gateway; });
+    if (!there) {
+      differs(concat("gateway ", gateway.text(), " is not on ", quote(target.name)));
+    }
+  }
+  for (const char* entry : forwarding_entries(gateways)) {
+    if (sysctl::read(entry).value_or("1") != "1") differs(concat("sysctl ", entry, " is not 1"));
+  }
+}
+
+}  // namespace
+
+void check(const Request& request) {
+  const Config conf = Config::parse(request);
+  Host host;
+  Sandbox sandbox = Sandbox::open(request, host);
+  const auto previous = request.conf.prev_result();
+  if (!previous) throw Error(ErrorCode::kInvalidConfig, "required prevResult missing");
+
+  const Link bridge = check_bridge(host, conf, *previous);
+  const Link container = check_container(sandbox, request, *previous);
+  const Link port = check_port(host, conf, bridge, container, *previous);
+  const Owner owner(request.conf.name, request.container_id, request.ifname);
+  if (conf.mac_spoof_check) nft::spoof_check::check(host.nft(), owner, port.name, container.mac);
+  if (!conf.disable_container_interface && !container.is_up()) {
+    differs(concat("interface ", quote(container.name), " in the container is down"));
+  }
+  if (!conf.has_ipam) return;
+  // A later plugin of the chain may have added addresses of other interfaces.
+  Result ours = *previous;
+  std::erase_if(ours.ips, [&](const IpConfig& ip) {
+    return ip.interface &&
+           (*ip.interface < 0 ||
+            static_cast<std::size_t>(*ip.interface) >= ours.interfaces.size() ||
+            ours.interfaces[static_cast<std::size_t>(*ip.interface)].name != request.ifname);
+  });
+  check_interface(sandbox, container, ours);
+  if (conf.is_gateway) check_gateways(host, conf, bridge, ours);
+  if (conf.ip_masq) {
+    masquerade_of(host, request).check(conf.ip_masq_backend, addresses_of(ours));
+  }
+  ipam::check(request);
+}
+
+}  // namespace cni::bridge

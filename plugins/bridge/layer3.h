@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <vector>
+
+#include "attach/masquerade.h"
+#include "bridge_config.h"
+#include "model/result.h"
+
+/// What a layer-3 attachment consists of, derived from its result: the same for ADD and CHECK.
+namespace cni::bridge {
+
+inline constexpr int kContainerIndex = 2;  // in result.interfaces: bridge, host end, container
+
+/// Completes IPAM's result: gateways, default routes, and the interface of every address.
+[[nodiscard]] Result complete(const Config& conf, Result result);
+
+/// The gateways of the result, each with the prefix of its address, without repetitions.
+[[nodiscard]] std::vector<IpNet> gateways_of(const Result& result);
+[[nodiscard]] std::vector<IpNet> addresses_of(const Result& result);
+/// The forwarding sysctls that containers with these gateways need.
+[[nodiscard]] std::vector<const char*> forwarding_entries(const std::vector<IpNet>& gateways);
+[[nodiscard]] Masquerade masquerade_of(Host& host, const Request& request);
+
+}  // namespace cni::bridge
