@@ -174,6 +174,14 @@ void Socket::dump(Message& request, const std::function<void()>& restart,
 }
 
 void Socket::subscribe(unsigned group) {
+  // The kernel's events come from port 0, and so does a socket that has no port yet: the kernel
+  // takes it for the sender and passes it over.
+  sockaddr_nl any{};
+  any.nl_family = AF_NETLINK;
+  const void* const address = &any;
+  if (::bind(fd_.get(), static_cast<const sockaddr*>(address), sizeof any) != 0) {
+    throw KernelError(errno, "bind a netlink socket");
+  }
   if (::setsockopt(fd_.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
     throw KernelError(errno, "subscribe to kernel events");
   }
