@@ -2,6 +2,7 @@
 // Copyright the cnipp authors
 #include "protocol/plugin.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -133,6 +134,27 @@ std::string real_input() {
   }
 }
 
+/// A descriptor 0, 1 or 2 that the caller closed would become our next file or socket, and our
+/// output would go there. Occupied by the wrong end of a pipe it fails reads and writes as a closed
+/// one does.
+void occupy_standard_descriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) >= 0) continue;
+    int ends[2];
+    if (::pipe(ends) != 0) continue;
+    const int wrong_end = fd == STDIN_FILENO ? ends[1] : ends[0];
+    const int other_end = fd == STDIN_FILENO ? ends[0] : ends[1];
+    if (wrong_end == fd) {
+      ::close(other_end);
+      continue;
+    }
+    ::dup2(wrong_end, fd);
+    for (const int end : ends) {
+      if (end != fd) ::close(end);
+    }
+  }
+}
+
 }  // namespace
 
 int run(const Plugin& plugin, const Environment& environment,
@@ -175,6 +197,7 @@ int run(const Plugin& plugin, const Environment& environment,
 }
 
 int run(const Plugin& plugin) {
+  occupy_standard_descriptors();
   // A runtime that went away must not kill us between two steps: writes fail instead.
   ::signal(SIGPIPE, SIG_IGN);
   std::string out;
