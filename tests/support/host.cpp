@@ -133,6 +133,7 @@ void TestSandbox::destroy(TestSandbox sandbox) {
 OutsideHost::OutsideHost(const TestHost& host) : net_(TestNamespace::create()) {
   const auto at = [](const TestNamespace& net, std::string_view own, std::string_view own6) {
     tool("ip link set lo up", &net);
+    net.set_sysctl("net/ipv6/conf/uplink/accept_dad", "0");
     tool("ip link set uplink up", &net);
     tool(concat("ip addr add ", own, "/24 dev uplink"), &net);
     tool(concat("ip addr add ", own6, "/64 dev uplink nodad"), &net);

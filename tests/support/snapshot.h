@@ -23,6 +23,9 @@ struct Snapshot {
   [[nodiscard]] Snapshot only(std::string_view sections) const;
   /// With every occurrence of the keys replaced: names and MACs that differ between two runs.
   [[nodiscard]] Snapshot renamed(const std::map<std::string, std::string>& names) const;
+  /// Without what is kept on purpose below /var/lib/cni: directories, lock files, the address
+  /// that host-local gave last and its index of leases.
+  [[nodiscard]] Snapshot without_memory() const;
   [[nodiscard]] std::string text() const;
   /// True when a line contains `text`.
   [[nodiscard]] bool mentions(std::string_view text) const;
@@ -37,8 +40,8 @@ struct Snapshot {
 
 /// "" when equal; else lines that are only in `before` ("-") or only in `after` ("+").
 [[nodiscard]] std::string difference(const Snapshot& before, const Snapshot& after);
-/// Takes snapshots of the host until one equals `before`; the last difference. The kernel finishes
-/// removals in its own time.
+/// Takes snapshots of the host until one equals `before`, memory aside; the last difference. The
+/// kernel finishes removals in its own time.
 [[nodiscard]] std::string difference_in_the_end(const Snapshot& before,
                                                 std::chrono::milliseconds patience = kPatience);
 
