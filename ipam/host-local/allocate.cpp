@@ -7,6 +7,7 @@
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/rollback.h"
+#include "reclaim.h"
 
 namespace cni::host_local {
 namespace {
@@ -18,13 +19,13 @@ struct Job {
   const Attachment& owner;
   std::uint64_t netns;
   std::vector<Lease> existing;  // what the attachment had before
-};
+  Liveness liveness;
+  bool reclaimed = false;
 
-std::string describe(const Lease& lease) {
-  if (!lease.owner) return "a file that is no lease";
-  return concat("container ", quote(lease.owner->container_id), " interface ",
-                quote(lease.owner->ifname));
-}
+  [[nodiscard]] bool is_dead(const Lease& lease) {
+    return config.reclaim != Reclaim::kNever && liveness.judge(lease) == Life::kDead;
+  }
+};
 
 IpAddress reserve_requested(Job& job, const RangeSet& set, const IpAddress& wanted) {
   if (set.is_gateway(wanted)) {
@@ -33,15 +34,23 @@ IpAddress reserve_requested(Job& job, const RangeSet& set, const IpAddress& want
   }
   if (job.store.claim(wanted, job.owner, job.netns)) return wanted;
   const auto holder = job.store.find(wanted);
+  if (holder && job.is_dead(*holder)) {
+    job.store.release(*holder);
+    if (job.store.claim(wanted, job.owner, job.netns)) return wanted;
+  }
   throw Error(
       ErrorCode::kConflict,
       concat("requested IP address ", wanted.text(), " is not available in range set ", set.text()),
-      holder ? concat(job.store.path_of(wanted), " belongs to ", describe(*holder)) : "");
+      holder ? concat(job.store.path_of(wanted), " belongs to ", describe_owner(*holder)) : "");
 }
 
-void check_not_allocated(const Job& job, const RangeSet& set) {
+void check_not_allocated(Job& job, const RangeSet& set) {
   for (const Lease& lease : job.existing) {
     if (set.find(lease.address) == nullptr) continue;
+    if (job.is_dead(lease)) {  // the same container, before a reboot or in an earlier namespace
+      job.store.release(lease);
+      continue;
+    }
     throw Error(ErrorCode::kConflict,
                 concat(lease.address.text(), " has been allocated to ", job.owner.container_id,
                        ", duplicate allocation is not allowed"),
@@ -66,6 +75,20 @@ std::optional<IpAddress> reserve_any(Job& job, std::size_t number, const RangeSe
   return std::nullopt;
 }
 
+/// The last resort: a look at all leases, which also finds what the index may have missed.
+IpAddress reserve_after_reclaim(Job& job, std::size_t number, const RangeSet& set) {
+  Census census;
+  if (job.config.reclaim != Reclaim::kNever && !job.reclaimed) {
+    job.reclaimed = true;
+    census = reclaim_dead(job.store, job.liveness);
+  } else {
+    census.leases = job.store.scan();
+  }
+  if (const auto address = reserve_any(job, number, set)) return *address;
+  throw Error(ErrorCode::kTryAgain, concat("no IP addresses available in range set: ", set.text()),
+              describe_full(set, census.leases, job.liveness, job.store.network()));
+}
+
 IpAddress reserve(Job& job, std::size_t number, std::vector<IpAddress>& requested) {
   const RangeSet& set = job.config.sets[number];
   const auto wanted =
@@ -77,14 +100,30 @@ IpAddress reserve(Job& job, std::size_t number, std::vector<IpAddress>& requeste
   }
   check_not_allocated(job, set);
   if (const auto address = reserve_any(job, number, set)) return *address;
-  throw Error(ErrorCode::kTryAgain, concat("no IP addresses available in range set: ", set.text()));
+  return reserve_after_reclaim(job, number, set);
 }
 
 }  // namespace
 
+bool has_room(Store& store, const RangeSet& set) {
+  for (const Range& range : set.ranges()) {
+    IpAddress lo = range.start;
+    while (const auto candidate = store.next_free(lo, range.end)) {
+      if (!set.is_gateway(*candidate)) return true;
+      if (*candidate == range.end) break;
+      lo = candidate->next();
+    }
+  }
+  return false;
+}
+
 std::vector<IpConfig> allocate(Store& store, const Config& config, const Attachment& owner,
                                std::uint64_t netns) {
-  Job job{store, config, owner, netns, store.find(owner)};
+  Job job{store, config, owner, netns, store.find(owner), store.liveness()};
+  if (config.reclaim == Reclaim::kOnBoot && store.fresh()) {
+    reclaim_dead(store, job.liveness);
+    job.existing = store.find(owner);
+  }
   std::vector<IpAddress> requested = config.requested;
   std::vector<IpConfig> out;
   Rollback rollback;

@@ -8,8 +8,6 @@
 
 #include "host_local.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <set>
 #include <string>
@@ -21,6 +19,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "liveness.h"
+#include "reclaim.h"
 #include "store.h"
 
 namespace cni::host_local {
@@ -66,14 +65,11 @@ void check_addresses(const Config& config, const Store& store, const Result& pre
         config.sets, [&](const RangeSet& set) { return set.find(address) != nullptr; });
     if (!ours || std::ranges::find(leases, address, &Lease::address) != leases.end()) continue;
     const auto holder = store.find(address);
-    const std::string owner = !holder ? "nobody"
-                              : holder->owner
-                                  ? concat("container ", quote(holder->owner->container_id))
-                                  : "no readable owner";
     throw Error(
         ErrorCode::kMismatch,
         concat("host-local: address ", address.text(), " of prevResult is not leased to it"),
-        concat("lease file ", store.path_of(address), " belongs to ", owner));
+        concat("lease file ", store.path_of(address), " belongs to ",
+               holder ? describe_owner(*holder) : "nobody"));
   }
 }
 
@@ -97,35 +93,43 @@ void check(const Request& request) {
 void gc(const Request& request) {
   const ValidAttachments valid = request.conf.valid_attachments();
   if (!valid) return;
+  // A lease made while we wait for the lock is newer than the list of what is valid.
+  const Timestamp started = now();
   auto store = Store::open_if_exists(Config::data_dir_of(request.conf), request.conf.name);
   if (!store) return;
   const std::set<Attachment> attachments(valid->begin(), valid->end());
   std::set<std::string_view> ids;  // all that a lease of the old format knows
   for (const Attachment& attachment : *valid) ids.insert(attachment.container_id);
 
+  const auto is_valid = [&](const Attachment& owner) {
+    return owner.ifname.empty() ? ids.contains(owner.container_id) : attachments.contains(owner);
+  };
+
+  Liveness liveness = store->liveness();
   ErrorList errors;
   for (const Lease& lease : store->scan()) {
-    if (!lease.owner || !lease.regular) continue;
-    if (lease.owner->ifname.empty() ? ids.contains(lease.owner->container_id)
-                                    : attachments.contains(*lease.owner)) {
-      continue;
-    }
+    const bool newer = lease.made > started && lease.made <= now();  // not: the clock was set back
+    if (!lease.regular || newer) continue;
+    // What is no lease names nobody: it stays while it could be a living one's, damaged.
+    if (lease.owner ? is_valid(*lease.owner) : liveness.judge(lease) != Life::kDead) continue;
     errors.attempt(concat("release ", lease.address.text()), [&] { store->release(lease); });
   }
   errors.throw_if_any();
 }
 
-void check_has_room(const RangeSet& set, Store& store) {
-  for (const Range& range : set.ranges()) {
-    IpAddress lo = range.start;
-    while (const auto candidate = store.next_free(lo, range.end)) {
-      if (!set.is_gateway(*candidate)) return;
-      if (*candidate == range.end) break;
-      lo = candidate->next();
-    }
-  }
+void check_has_room(const Config& config, const RangeSet& set, Store& store) {
+  if (has_room(store, set)) return;
+  const std::vector<Lease> leases = store.scan();
+  if (has_room(store, set)) return;
+  Liveness liveness = store.liveness();
+  const bool reclaimable =
+      config.reclaim != Reclaim::kNever && std::ranges::any_of(leases, [&](const Lease& lease) {
+        return set.find(lease.address) != nullptr && liveness.judge(lease) == Life::kDead;
+      });
+  if (reclaimable) return;
   throw Error(ErrorCode::kNotAvailable,
-              concat("no IP addresses available in range set: ", set.text()));
+              concat("no IP addresses available in range set: ", set.text()),
+              describe_full(set, leases, liveness, store.network()));
 }
 
 void status(const Request& request) {
@@ -133,7 +137,7 @@ void status(const Request& request) {
     const Config config = Config::parse(request.conf, {});
     auto store = Store::open_if_exists(config.data_dir, request.conf.name);
     if (!store) return;
-    for (const RangeSet& set : config.sets) check_has_room(set, *store);
+    for (const RangeSet& set : config.sets) check_has_room(config, set, *store);
   } catch (const Error& error) {
     throw Error(ErrorCode::kNotAvailable, error.msg(), error.details());
   }

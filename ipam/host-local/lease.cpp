@@ -30,6 +30,16 @@ bool can_be_ifname(std::string_view name) {
 
 }  // namespace
 
+Timestamp nanoseconds(const timespec& time) noexcept {
+  return Timestamp{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+Timestamp now() noexcept {
+  timespec time{};
+  ::clock_gettime(CLOCK_REALTIME, &time);
+  return nanoseconds(time);
+}
+
 std::string Stamp::text() const { return concat(kVersion, boot, " ", netns); }
 
 std::optional<Stamp> Stamp::parse(std::string_view text) {

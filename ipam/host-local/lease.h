@@ -2,6 +2,8 @@
 // Copyright the cnipp authors
 #pragma once
 
+#include <time.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,6 +13,11 @@
 #include "model/ip.h"
 
 namespace cni::host_local {
+
+/// Nanoseconds since 1970.
+using Timestamp = std::int64_t;
+[[nodiscard]] Timestamp now() noexcept;
+[[nodiscard]] Timestamp nanoseconds(const timespec& time) noexcept;
 
 /// What we know of the circumstances a lease was made in. Kept in the extended attribute
 /// "user.cnipp" of the lease file, so that it lives and dies with the lease and the content stays
@@ -39,8 +46,8 @@ struct Lease {
   IpAddress address;
   std::optional<Attachment> owner;  // nullopt: torn or foreign
   std::optional<Stamp> stamp;
-  std::int64_t made = 0;  // mtime, seconds since 1970
-  bool regular = true;    // false: a directory, a link: not ours to remove
+  Timestamp made = 0;   // mtime
+  bool regular = true;  // false: a directory, a link: not ours to remove
 };
 
 /// The address a file name stands for; nullopt unless it is canonical text, because only that name

@@ -4,7 +4,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,7 +18,6 @@
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "liveness.h"
 
 namespace cni::host_local {
 namespace {
@@ -137,7 +138,7 @@ std::optional<Lease> Store::read_lease(const std::string& name, bool with_stamp)
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) throw_errno(concat("stat ", quote(path_of(*address))));
   lease.regular = S_ISREG(info.st_mode);
-  lease.made = info.st_mtim.tv_sec;
+  lease.made = nanoseconds(info.st_mtim);
   if (!lease.regular) return lease;
   char buffer[kMaxLease];
   const ssize_t got = ::read(fd.get(), buffer, sizeof buffer);
@@ -264,6 +265,26 @@ void Store::set_last_reserved(std::size_t set, const IpAddress& address) {
   if (::ftruncate(fd.get(), static_cast<off_t>(text.size())) != 0) {
     throw_errno(concat("truncate ", quote(path)));
   }
+}
+
+Liveness Store::liveness() const {
+  // Kinds of disks that cannot be shared between hosts. XFS and F2FS have no name in older headers.
+  constexpr long kXfs = 0x58465342;
+  constexpr long kF2fs = 0xf2f52010;
+  struct statfs disk {};
+  bool local = ::fstatfs(dir_.get(), &disk) == 0;
+  switch (disk.f_type) {
+    case EXT4_SUPER_MAGIC:
+    case kXfs:
+    case BTRFS_SUPER_MAGIC:
+    case kF2fs:
+    case TMPFS_MAGIC:
+    case OVERLAYFS_SUPER_MAGIC:
+      break;
+    default:
+      local = false;
+  }
+  return {boot_, local};
 }
 
 /// Puts the directory into a state that no change by others can leave unnoticed. Time stamps of the

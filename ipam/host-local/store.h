@@ -10,6 +10,7 @@
 #include "base/file_lock.h"
 #include "index.h"
 #include "lease.h"
+#include "liveness.h"
 
 namespace cni::host_local {
 
@@ -40,6 +41,10 @@ class [[nodiscard]] Store {
   [[nodiscard]] std::vector<Lease> scan();
   /// Makes the index anew from the files, unless this object has done so before. True when it did.
   bool refresh();
+  /// The index was made anew from the files by this object.
+  [[nodiscard]] bool fresh() const noexcept { return fresh_; }
+  /// The judge of these leases.
+  [[nodiscard]] Liveness liveness() const;
 
   /// Makes the lease file appear whole, or not at all. False when the address is taken. `netns`: as
   /// Stamp::netns.
@@ -51,7 +56,7 @@ class [[nodiscard]] Store {
   [[nodiscard]] std::optional<IpAddress> last_reserved(std::size_t set) const;
   void set_last_reserved(std::size_t set, const IpAddress& address);
 
-  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  [[nodiscard]] std::string network() const { return path_.substr(data_dir_.size() + 1); }
   [[nodiscard]] std::string path_of(const IpAddress& address) const;
 
  private:

@@ -2,7 +2,9 @@
 // Copyright the cnipp authors
 #include "ipam/fixture.h"
 
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 
 #include <fstream>
 #include <iterator>
@@ -49,21 +51,42 @@ std::string our_plugin(std::string_view name) { return concat(CNI_TEST_BIN_DIR "
 std::string reference_plugin(std::string_view name) { return concat("/usr/lib/cni/", name); }
 
 void require_file(const std::string& path) {
-  if (fs::exists(path)) return;
-  WARN("skipped: " << path << " is not installed");
+  if (!fs::exists(path)) skip(concat(path, " is not installed"));
+}
+
+void skip(const std::string& why) {
+  WARN("skipped: " << why);
   std::exit(77);
+}
+
+Host::Host() {
+  reboot();
+  const std::string file = (temp_.path() / "boot_id").string();
+  if (::unshare(CLONE_NEWNS) != 0) skip("no right to make a mount namespace");
+  REQUIRE(::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+  REQUIRE(::mount(file.c_str(), "/proc/sys/kernel/random/boot_id", nullptr, MS_BIND, nullptr) == 0);
+}
+
+void Host::reboot() {
+  const std::string number = concat(100000 + boots_++);
+  write_text(temp_.path() / "boot_id", concat("1a", number, "-1111-4111-8111-111111111111\n"));
+}
+
+std::vector<std::string> environment_of(const Call& call) {
+  std::vector<std::string> env = {concat("CNI_COMMAND=", call.verb),
+                                  concat("CNI_CONTAINERID=", call.container_id),
+                                  concat("CNI_IFNAME=", call.ifname),
+                                  concat("CNI_NETNS=", call.netns),
+                                  concat("CNI_ARGS=", call.args),
+                                  "CNI_PATH=/nowhere",
+                                  "CNI_LOG_LEVEL=off"};
+  env.insert(env.end(), call.env.begin(), call.env.end());
+  return env;
 }
 
 Outcome run(const Call& call, std::string_view conf) {
   Deadline::start(std::chrono::minutes(10));
-  const std::vector<std::string> env = {concat("CNI_COMMAND=", call.verb),
-                                        concat("CNI_CONTAINERID=", call.container_id),
-                                        concat("CNI_IFNAME=", call.ifname),
-                                        concat("CNI_NETNS=", call.netns),
-                                        concat("CNI_ARGS=", call.args),
-                                        "CNI_PATH=/nowhere",
-                                        "CNI_LOG_LEVEL=off"};
-  const RunResult result = run_process(call.binary, {call.binary}, env, conf);
+  const RunResult result = run_process(call.binary, {call.binary}, environment_of(call), conf);
   REQUIRE(result.status.signal == 0);
   return {result.status.code, result.output};
 }

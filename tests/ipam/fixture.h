@@ -52,8 +52,10 @@ struct Call {
   std::string ifname = "eth0";
   std::string netns = "/dummy";
   std::string args;
+  std::vector<std::string> env;  // further "K=V"
 };
 
+[[nodiscard]] std::vector<std::string> environment_of(const Call& call);
 Outcome run(const Call& call, std::string_view conf);
 
 /// A network with host-local, its leases in a directory of its own.
@@ -87,6 +89,21 @@ class Network {
   TempDir temp_;
   std::string ipam_, rest_, version_;
 };
+
+/// This process and its children boot again whenever they are told to: a file of ours stands where
+/// the kernel shows its boot id. Ends the test as skipped without the privilege to do that.
+class Host {
+ public:
+  Host();
+  void reboot();
+
+ private:
+  TempDir temp_;
+  int boots_ = 0;
+};
+
+/// Ends the test as skipped.
+[[noreturn]] void skip(const std::string& why);
 
 [[nodiscard]] std::string read_text(const std::filesystem::path& path);
 void write_text(const std::filesystem::path& path, std::string_view content);

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "reclaim.h"
+
+#include <time.h>
+
+#include "base/concat.h"
+#include "base/log.h"
+
+namespace cni::host_local {
+namespace {
+
+std::string utc(Timestamp when) {
+  const time_t time = when / 1'000'000'000;
+  tm parts{};
+  char text[32];
+  if (::gmtime_r(&time, &parts) == nullptr) return "?";
+  return {text, ::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+}  // namespace
+
+std::string describe_owner(const Lease& lease) {
+  if (!lease.owner) return "a file that is no lease";
+  if (lease.owner->ifname.empty()) return concat("container ", quote(lease.owner->container_id));
+  return concat("container ", quote(lease.owner->container_id), " interface ",
+                quote(lease.owner->ifname));
+}
+
+Census reclaim_dead(Store& store, Liveness& liveness) {
+  Census out;
+  for (Lease& lease : store.scan()) {
+    if (liveness.judge(lease) == Life::kDead) {
+      log::info(concat("free ", lease.address.text(), " of ", describe_owner(lease),
+                       lease.owner ? ": it cannot exist any more" : ""));
+      store.release(lease);
+      ++out.freed;
+    } else {
+      out.leases.push_back(std::move(lease));
+    }
+  }
+  if (out.freed > 0) {
+    log::warn(concat("freed ", out.freed, " leases of attachments that cannot exist any more"));
+  }
+  return out;
+}
+
+std::string describe_full(const RangeSet& set, const std::vector<Lease>& leases, Liveness& liveness,
+                          const std::string& network) {
+  std::size_t count = 0;
+  std::size_t dead = 0;
+  const Lease* oldest = nullptr;
+  for (const Lease& lease : leases) {
+    if (set.find(lease.address) == nullptr) continue;
+    ++count;
+    const Life life = liveness.judge(lease);
+    if (life == Life::kDead || life == Life::kSuspect) ++dead;
+    if (oldest == nullptr || lease.made < oldest->made) oldest = &lease;
+  }
+  if (oldest == nullptr) return "0 leases: the set has no address to hand out";
+  std::string out =
+      concat(count, " leases, the oldest ", oldest->address.text(), " of ", describe_owner(*oldest),
+             " since ", utc(oldest->made), "; ", dead, " look dead");
+  if (dead > 0) out += concat(", this frees them: cnitool ipam free ", network, " --dead");
+  return out;
+}
+
+}  // namespace cni::host_local
