@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include "protocol/plugin.h"
+
+namespace cni::static_ipam {
+
+extern const Plugin plugin;
+
+}  // namespace cni::static_ipam
