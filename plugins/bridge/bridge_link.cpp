@@ -215,6 +215,8 @@ void remove_unused_bridge(Host& host, const std::string& name) {
   if (bridge->alias != kOurAlias) return;
   if (count_ports(host, *bridge, 0) > 0) return;
   for (const Link& port : netlink::list_links(host.route(), bridge->ifindex)) {
+    // A container may have joined since they were counted.
+    if (port.alias != kGatewayPortAlias) return;
     netlink::delete_link_if_exists(host.route(), port.ifindex, port.name);
   }
   netlink::delete_link_if_exists(host.route(), bridge->ifindex, name);
