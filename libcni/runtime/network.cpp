@@ -87,7 +87,8 @@ std::string select_version(const JsonRef& list) {
   };
   std::size_t index = 0;
   for (const JsonRef& entry : candidates.items()) {
-    consider(number_at(entry, index++), entry.string());
+    const VersionNumber number = number_at(entry, index++);
+    consider(number, entry.string());
   }
   if (!written.empty()) {
     try {
