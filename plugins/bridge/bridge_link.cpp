@@ -152,6 +152,9 @@ Link ensure_bridge(Host& host, const Config& conf, Rollback& rollback) {
   Found found = create_or_find(host, conf, rollback);
   Link& bridge = found.bridge;
   require_bridge(bridge);
+  if (conf.vlan_filtering && !found.created && !bridge.vlan_filtering) {
+    switch_filtering_on(host, bridge, rollback);
+  }
   netlink::LinkChange change;
   if (found.created) change.alias = kOurAlias;
   if (!bridge.is_up()) {
@@ -169,9 +172,6 @@ Link ensure_bridge(Host& host, const Config& conf, Rollback& rollback) {
     host.route().transact(setup);
   }
   if (found.created) bridge.alias = kOurAlias;
-  if (conf.vlan_filtering && !found.created && !bridge.vlan_filtering) {
-    switch_filtering_on(host, bridge, rollback);
-  }
   return bridge;
 }
 
