@@ -53,7 +53,11 @@ std::optional<NetNs> NetNs::open_if_exists(const std::string& path) {
     return open(path);
   } catch (const KernelError& error) {
     if (error.code() == ErrorCode::kUnknownContainer) return std::nullopt;
-    throw;
+    const int reason = error.error_number();
+    if (reason == EMFILE || reason == ENFILE || reason == ENOMEM || reason == EINTR) throw;
+    // A socket, a loop of symbolic links, ...: no later attempt would find a namespace either.
+    log::warn(error.what());
+    return std::nullopt;
   } catch (const Error& error) {
     // A mount point that lost its namespace: a plain file is left.
     log::warn(error.what());
