@@ -31,6 +31,21 @@ bool belongs_to(const Link& link, const Owner& owner) {
   return link.kind == "veth" && (link.alias.empty() || tag_of(link) == owner.tag());
 }
 
+/// The host end of a container's link, when it is a veth whose other end is on the host.
+std::optional<Link> host_end_of(Host& host, const Link& container) {
+  auto end = netlink::find_link(host.route(), container.peer);
+  // Indices of different namespaces coincide: only if the relation holds both ways.
+  if (!end || end->kind != "veth" || end->peer != container.ifindex) return std::nullopt;
+  return end;
+}
+
+/// Of another attachment, by the label on its host end: the container's name was taken when our ADD
+/// came, and the DEL that follows a failed ADD must not take it.
+bool belongs_to_another(Host& host, const Link& container, const Owner& owner) {
+  const auto end = host_end_of(host, container);
+  return end && Owner::is_tag(tag_of(*end)) && tag_of(*end) != owner.tag();
+}
+
 /// Why the kernel said EEXIST; removes a leftover of our own. Returns to try again.
 void resolve_conflict(Host& host, Sandbox& sandbox, const std::string& ifname, const Owner& owner) {
   require_not_attached(host, sandbox, ifname, owner);
@@ -143,7 +158,8 @@ void delete_veth(Host& host, std::optional<Sandbox>& sandbox, const std::string&
   }
   if (sandbox) {
     // Made by another implementation, whose host end we cannot know.
-    if (const auto link = netlink::find_link(sandbox->route(), ifname)) {
+    const auto link = netlink::find_link(sandbox->route(), ifname);
+    if (link && link->kind == "veth" && !belongs_to_another(host, *link, owner)) {
       netlink::delete_link_if_exists(sandbox->route(), link->ifindex, link->name);
       return;
     }

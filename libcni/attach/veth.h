@@ -48,7 +48,8 @@ std::optional<VethPair> create_veth(Host& host, Sandbox& sandbox, const std::str
 [[nodiscard]] std::optional<netlink::Link> find_host_veth(Host& host, const Owner& owner,
                                                           bool thorough);
 
-/// Deletes the pair from whichever end is found. Succeeds when there is none.
+/// Deletes the pair from whichever end is found. Succeeds when there is none. In the container only
+/// a veth that is not labelled as another attachment's is taken.
 void delete_veth(Host& host, std::optional<Sandbox>& sandbox, const std::string& ifname,
                  const Owner& owner);
 

@@ -18,6 +18,8 @@ class Owner {
   [[nodiscard]] const std::string& tag() const noexcept { return tag_; }
   /// The part of the tag that all attachments of a network share, with the "-".
   [[nodiscard]] static std::string network_tag(std::string_view network);
+  /// Whether the text has the form of a tag, anybody's.
+  [[nodiscard]] static bool is_tag(std::string_view text) noexcept;
   /// The tag, a blank, `extra`, and the names in clear for people, cut to `limit` bytes.
   [[nodiscard]] std::string label(std::string_view extra, std::size_t limit) const;
 
