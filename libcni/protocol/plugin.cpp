@@ -73,7 +73,7 @@ void configure_log(const Plugin& plugin, const Request& request) {
   configure_log(plugin, request, level, file);
 }
 
-void start_deadline(const Request& request) {
+std::chrono::seconds time_limit(const Request& request) {
   std::int64_t seconds = Deadline::kDefault.count();
   const std::string from_environment = request.environment.get("CNI_TIMEOUT_SECONDS");
   const JsonRef from_config = request.conf.root()["timeoutSeconds"];
@@ -94,7 +94,18 @@ void start_deadline(const Request& request) {
   } else {
     seconds = from_config.int_or(seconds, 1, kMaxTimeoutSeconds);
   }
-  Deadline::start(std::chrono::seconds(seconds));
+  return std::chrono::seconds(seconds);
+}
+
+void start_deadline(const Request& request) {
+  try {
+    Deadline::start(time_limit(request));
+  } catch (const Error& error) {
+    // Cleaning up works with a configuration that ADD would refuse.
+    if (request.command != Command::kDel && request.command != Command::kGc) throw;
+    log::warn(error.what());
+    Deadline::start(Deadline::kDefault);
+  }
 }
 
 std::string dispatch(const Plugin& plugin, const Request& request) {
@@ -155,6 +166,15 @@ void occupy_standard_descriptors() {
   }
 }
 
+/// An ADD of whose result nobody has heard: nobody would ever DEL it.
+void take_back(const Plugin& plugin, Environment environment, const std::string& input) {
+  environment.set("CNI_COMMAND", text(Command::kDel));
+  std::string out;
+  std::string err;
+  const auto same_input = [&] { return input; };
+  run(plugin, environment, same_input, out, err);
+}
+
 }  // namespace
 
 int run(const Plugin& plugin, const Environment& environment,
@@ -200,13 +220,18 @@ int run(const Plugin& plugin) {
   occupy_standard_descriptors();
   // A runtime that went away must not kill us between two steps: writes fail instead.
   ::signal(SIGPIPE, SIG_IGN);
+  const Environment environment = Environment::current();
+  std::string input;
   std::string out;
   std::string err;
-  int status = run(plugin, Environment::current(), real_input, out, err);
+  const auto read_input = [&] { return input = real_input(); };
+  int status = run(plugin, environment, read_input, out, err);
   try {
     write_all(STDERR_FILENO, err, "stderr");
     write_all(STDOUT_FILENO, out, "stdout");
   } catch (const Error&) {
+    const bool added = status == 0 && environment.get("CNI_COMMAND") == text(Command::kAdd);
+    if (added) take_back(plugin, environment, input);
     status = 1;  // nobody is left to tell
   }
   return status;
