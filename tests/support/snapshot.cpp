@@ -217,6 +217,11 @@ void add_files(const std::string& tree, Lines& lines) {
       continue;
     }
     if (path == "/run/xtables.lock") continue;
+    // host-local's index of the lease files: made from them, and made anew when it is missing.
+    if (path.ends_with("/networks/.cnipp")) {
+      it.disable_recursion_pending();
+      continue;
+    }
     const std::string prefix = concat("file ", path, " ", permissions(path));
     if (it->is_regular_file()) {
       lines.push_back(concat(prefix, " ", shown_content(path)));
