@@ -114,7 +114,7 @@ void check_interface(Sandbox& sandbox, const Link& link, const Result& result) {
   const auto installed = netlink::list_routes(sandbox.route(), link.ifindex);
   for (const KernelRoute& wanted : kernel_routes(result, link.ifindex)) {
     const bool found = std::ranges::any_of(installed, [&](const KernelRoute& have) {
-      const bool same_metric = wanted.metric == 0 || have.metric == wanted.metric;
+      const bool same_metric = have.metric == netlink::effective_metric(wanted);
       const bool same_scope =
           !wanted.scope || !wanted.dst.address.is_v4() || have.scope == wanted.scope;
       return have.dst == wanted.dst && have.gateway == wanted.gateway &&

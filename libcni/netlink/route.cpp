@@ -105,6 +105,11 @@ std::vector<KernelRoute> list_routes(Socket& socket, int ifindex) {
   return out;
 }
 
+unsigned effective_metric(const KernelRoute& route) noexcept {
+  constexpr unsigned kDefaultV6 = 1024;  // IP6_RT_PRIO_USER
+  return route.metric == 0 && !route.dst.address.is_v4() ? kDefaultV6 : route.metric;
+}
+
 std::string text(const KernelRoute& route) {
   std::string out = route.dst.text();
   if (route.gateway) out += concat(" via ", route.gateway->text());

@@ -33,6 +33,9 @@ struct KernelRoute {
 /// The unicast routes out of one link, in all tables, both families.
 [[nodiscard]] std::vector<KernelRoute> list_routes(Socket& socket, int ifindex);
 
+/// The metric the kernel gives the route: IPv6 has none of 0.
+[[nodiscard]] unsigned effective_metric(const KernelRoute& route) noexcept;
+
 [[nodiscard]] std::string text(const KernelRoute& route);
 
 }  // namespace cni::netlink
