@@ -2,9 +2,13 @@
 // Copyright the cnipp authors
 #include "attach/host.h"
 
+#include <cerrno>
+#include <limits>
+
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "netlink/link.h"
 
 namespace cni {
 
@@ -18,6 +22,19 @@ Socket& Host::route() {
 Socket& Host::nft() {
   if (!nft_) nft_ = Socket::open(Socket::Protocol::kNetfilter);
   return *nft_;
+}
+
+void require_permissions(Host& host) {
+  // The kernel asks for the permission before it looks for the link.
+  netlink::Message harmless = netlink::delete_link(std::numeric_limits<int>::max(), "none");
+  harmless.tolerate(ENODEV).tolerate(EPERM);
+  host.route().transact(harmless);
+  if (harmless.error() == EPERM) throw KernelError(EPERM, "change links (CAP_NET_ADMIN)");
+  try {
+    host.netns().run([] {});
+  } catch (const KernelError& error) {
+    throw KernelError(error.error_number(), "enter network namespaces (CAP_SYS_ADMIN)");
+  }
 }
 
 Sandbox Sandbox::open(const Request& request, const Host& host) {

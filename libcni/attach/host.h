@@ -26,6 +26,10 @@ class Host {
   std::optional<netlink::Socket> nft_;
 };
 
+/// Throws KernelError(EPERM) when this process may not do what attaching a container needs: change
+/// links (CAP_NET_ADMIN), enter namespaces (CAP_SYS_ADMIN). Changes nothing.
+void require_permissions(Host& host);
+
 /// The container's namespace, opened once and never by path again.
 class Sandbox {
  public:

@@ -241,14 +241,21 @@ void require_possible(std::string_view key, const std::function<void()>& probe) 
 void status(const Request& request) {
   const Config conf = Config::parse(request);
   Host host;
-  require_usable(host, conf);
+  require_possible("permissions", [&] { require_permissions(host); });
+  require_usable(host, conf, possible_gateways(request));
   if (conf.ip_masq) {
     require_possible("ipMasq", [&] { Masquerade::probe(host, conf.ip_masq_backend); });
   }
   if (conf.mac_spoof_check) {
     require_possible("macspoofchk", [&] { spoof_check::probe(host.nft()); });
   }
-  ipam::status(request);
+  try {
+    ipam::status(request);
+  } catch (const Error& error) {
+    // The plugin is missing, or fails without an answer of its own.
+    if (error.code() != ErrorCode::kDelegate) throw;
+    throw Error(ErrorCode::kNotAvailable, error.msg(), error.details());
+  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <optional>
 
 #include "attach/sysctl.h"
 #include "base/atomic_file.h"
@@ -84,20 +85,30 @@ bool conflicts(const IpNet& present, const std::vector<IpNet>& wanted) {
   });
 }
 
+/// Why the address cannot be replaced, nullopt when it can.
+std::optional<Error> objection(Host& host, const Config& conf, const GatewayPlace& place,
+                               const IpNet& present, const std::vector<IpNet>& wanted,
+                               ErrorCode code) {
+  if (conf.force_address) return std::nullopt;
+  const std::size_t ports = count_ports(host, place.bridge, place.own_port);
+  if (ports == 0) return std::nullopt;
+  const std::string& name = place.target.name;
+  std::string list;
+  for (const IpNet& gateway : wanted) list += concat(list.empty() ? "" : ", ", gateway.text());
+  return Error(code,
+               concat("failed to set bridge addr: ", quote(name),
+                      " already has an IP address different from ", list),
+               concat("found ", present.text(), ", wanted ", list, ", ", ports,
+                      " other port(s) attached; to replace it: ip address del ", present.text(),
+                      " dev ", name, " (or set \"forceAddress\": true)"));
+}
+
 void remove_conflicting(Host& host, const Config& conf, const GatewayPlace& place,
                         const IpNet& present, const std::vector<IpNet>& wanted,
                         Rollback& rollback) {
   const Link& target = place.target;
-  const std::size_t ports = count_ports(host, place.bridge, place.own_port);
-  if (!conf.force_address && ports > 0) {
-    std::string list;
-    for (const IpNet& gateway : wanted) list += concat(list.empty() ? "" : ", ", gateway.text());
-    throw Error(ErrorCode::kConflict,
-                concat("failed to set bridge addr: ", quote(target.name),
-                       " already has an IP address different from ", list),
-                concat("found ", present.text(), ", wanted ", list, ", ", ports,
-                       " other port(s) attached; to replace it: ip address del ", present.text(),
-                       " dev ", target.name, " (or set \"forceAddress\": true)"));
+  if (const auto error = objection(host, conf, place, present, wanted, ErrorCode::kConflict)) {
+    throw *error;
   }
   log::warn(concat("replacing address ", present.text(), " of ", quote(target.name)));
   rollback.on_failure(concat("restore address ", present.text()), [&host, target, present] {
@@ -222,12 +233,22 @@ void remove_unused_bridge(Host& host, const std::string& name) {
   netlink::delete_link_if_exists(host.route(), bridge->ifindex, name);
 }
 
-void require_usable(Host& host, const Config& conf) {
+void require_usable(Host& host, const Config& conf, const std::vector<IpNet>& gateways) {
   const auto link = netlink::find_link(host.route(), conf.bridge);
-  if (!link || link->kind == "bridge") return;
-  throw Error(ErrorCode::kNotAvailable,
-              concat("bridge ", quote(conf.bridge), " already exists but is not a bridge"),
-              concat("it is of kind ", quote(link->kind)));
+  if (!link) return;
+  if (link->kind != "bridge") {
+    throw Error(ErrorCode::kNotAvailable,
+                concat("bridge ", quote(conf.bridge), " already exists but is not a bridge"),
+                concat("it is of kind ", quote(link->kind)));
+  }
+  // The gateways of a VLAN are on a link of its own.
+  if (!conf.is_gateway || conf.vlan != 0) return;
+  for (const Address& address : netlink::list_addresses(host.route(), link->ifindex)) {
+    if (!conflicts(address.net, gateways)) continue;
+    const auto error = objection(host, conf, {.bridge = *link, .target = *link}, address.net,
+                                 gateways, ErrorCode::kNotAvailable);
+    if (error) throw *error;
+  }
 }
 
 }  // namespace cni::bridge

@@ -37,7 +37,8 @@ void pin_mac(Host& host, const netlink::Link& bridge);
 /// Removes the bridge if we created it and nothing is attached to it.
 void remove_unused_bridge(Host& host, const std::string& name);
 
-/// Throws Error{kNotAvailable} when the name is taken by something that is not a bridge.
-void require_usable(Host& host, const Config& conf);
+/// Throws Error{kNotAvailable} when the name is taken by something that is not a bridge, or the
+/// bridge is in use with an address that rules out these gateways.
+void require_usable(Host& host, const Config& conf, const std::vector<IpNet>& gateways);
 
 }  // namespace cni::bridge

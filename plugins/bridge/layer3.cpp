@@ -3,12 +3,24 @@
 #include "layer3.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace cni::bridge {
 namespace {
 
 constexpr const char* kForwardV4 = "net/ipv4/ip_forward";
 constexpr const char* kForwardV6 = "net/ipv6/conf/all/forwarding";
+
+void add_gateway(const JsonRef& range, std::vector<IpNet>& out) {
+  if (!range.is_object() || !range["subnet"].is_string()) return;
+  const auto subnet = IpNet::try_parse(range["subnet"].string());
+  if (!subnet) return;
+  auto gateway = std::optional(subnet->address.network(subnet->prefix).next());
+  if (const JsonRef given = range["gateway"]; given.is_string() && !given.string().empty()) {
+    gateway = IpAddress::try_parse(given.string());
+  }
+  if (gateway) out.push_back({*gateway, subnet->prefix});
+}
 
 }  // namespace
 
@@ -36,6 +48,21 @@ std::vector<IpNet> gateways_of(const Result& result) {
     if (!ip.gateway) continue;
     const IpNet gateway{*ip.gateway, ip.address.prefix};
     if (std::ranges::find(out, gateway) == out.end()) out.push_back(gateway);
+  }
+  return out;
+}
+
+std::vector<IpNet> possible_gateways(const Request& request) {
+  const JsonRef ipam = request.conf.root()["ipam"];
+  std::vector<IpNet> out;
+  if (!ipam.is_object()) return out;
+  add_gateway(ipam, out);
+  for (const JsonRef& sets : {ipam["ranges"], request.conf.runtime_config()["ipRanges"]}) {
+    if (!sets.is_array()) continue;
+    for (const JsonRef& set : sets.items()) {
+      if (!set.is_array()) continue;
+      for (const JsonRef& range : set.items()) add_gateway(range, out);
+    }
   }
   return out;
 }

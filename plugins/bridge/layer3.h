@@ -18,6 +18,9 @@ inline constexpr int kContainerIndex = 2;  // in result.interfaces: bridge, host
 
 /// The gateways of the result, each with the prefix of its address, without repetitions.
 [[nodiscard]] std::vector<IpNet> gateways_of(const Result& result);
+/// The gateways that an IPAM plugin with ranges as host-local has them may hand out; none when the
+/// configuration does not say. What cannot be read is passed over: IPAM itself will complain.
+[[nodiscard]] std::vector<IpNet> possible_gateways(const Request& request);
 [[nodiscard]] std::vector<IpNet> addresses_of(const Result& result);
 /// The forwarding sysctls that containers with these gateways need.
 [[nodiscard]] std::vector<const char*> forwarding_entries(const std::vector<IpNet>& gateways);
