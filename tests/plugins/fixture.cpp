@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "plugins/fixture.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/atomic_file.h"
+#include "base/concat.h"
+#include "base/error.h"
+#include "model/ip.h"
+#include "support/command.h"
+
+namespace cni::test {
+
+namespace fs = std::filesystem;
+
+std::string bridge_conf(std::string_view members, std::string_view version,
+                        std::string_view network) {
+  return concat(R"({"cniVersion":")", version, R"(","name":")", network, R"(","type":"bridge")",
+                members.empty() ? "" : ",", members, "}");
+}
+
+PluginCall Attachment::call(std::string_view command) const {
+  PluginCall call;
+  call.command = command;
+  call.plugin = concat(our_bin_dir(), "/", plugin);
+  call.config = conf;
+  call.container_id = id;
+  call.netns = netns;
+  call.ifname = ifname;
+  call.args = args;
+  call.bin_dir = plugin_path;
+  call.env = env;
+  return call;
+}
+
+Command Attachment::command(std::string_view command) const { return command_of(call(command)); }
+
+Output Attachment::run(std::string_view command) const { return run_plugin(call(command)); }
+
+Output Attachment::run(std::string_view command, const Json& previous) const {
+  PluginCall with_previous = call(command);
+  with_previous.config = with(conf, "prevResult", previous);
+  return run_plugin(with_previous);
+}
+
+Json Attachment::add() const {
+  const Output output = run("ADD");
+  if (!output.ok()) throw Error(ErrorCode::kInternal, concat("ADD: ", output.text()));
+  return output.json();
+}
+
+void Attachment::del() const {
+  const Output output = run("DEL");
+  if (!output.ok()) throw Error(ErrorCode::kInternal, concat("DEL: ", output.text()));
+}
+
+Output run_gc(const std::string& conf, const std::vector<std::string>& valid_ids) {
+  Json valid = Json::array();
+  for (const std::string& id : valid_ids) {
+    Json one = Json::object();
+    one.set("containerID", id).set("ifname", "eth0");
+    valid.push(std::move(one));
+  }
+  const Attachment any{.conf = with(conf, "cni.dev/valid-attachments", std::move(valid)),
+                       .netns = ""};
+  return any.run("GC");
+}
+
+int code_of(const Output& output) {
+  if (output.ok()) return 0;
+  try {
+    return static_cast<int>(output.json().root()["code"].int_or(-1, 0, 100000));
+  } catch (const Error&) {
+    return -1;
+  }
+}
+
+std::string message_of(const Output& output) {
+  if (output.ok()) return "success";
+  try {
+    const Json document = output.json();
+    return concat(document.root()["msg"].string_or(""), "; ",
+                  document.root()["details"].string_or(""));
+  } catch (const Error&) {
+    return output.text();
+  }
+}
+
+Json link_of(std::string_view name, const TestNamespace* net) {
+  const Json list = tool_json(concat("ip -j -d link show dev ", name), net);
+  return Json(list.root().items().at(0));
+}
+
+bool has_link(std::string_view name, const TestNamespace* net) {
+  const Json list = tool_json("ip -j link", net);
+  return std::ranges::any_of(list.root().items(),
+                             [&](const JsonRef& link) { return link["ifname"].string() == name; });
+}
+
+std::vector<std::string> ports_of(std::string_view bridge) {
+  const Json list = tool_json("ip -j link");
+  std::vector<std::string> out;
+  for (const JsonRef& link : list.root().items()) {
+    if (link["master"].string_or("") == bridge) out.push_back(link["ifname"].string());
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
+std::vector<std::string> addresses_of(std::string_view link, const TestNamespace* net) {
+  const Json list = tool_json(concat("ip -j addr show dev ", link), net);
+  std::vector<std::string> out;
+  for (const JsonRef& address : list.root().items().at(0)["addr_info"].items()) {
+    if (address["scope"].string() != "global") continue;
+    out.push_back(concat(address["local"].string(), "/", address["prefixlen"].int_or(0, 0, 128)));
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
+std::vector<std::string> leases_of(std::string_view network) {
+  std::vector<std::string> out;
+  const std::string dir = concat("/var/lib/cni/networks/", network);
+  if (!fs::exists(dir)) return out;
+  for (const auto& entry : fs::recursive_directory_iterator(dir)) {
+    const std::string name = entry.path().filename();
+    if (!entry.is_regular_file() || !IpAddress::try_parse(name)) continue;
+    out.push_back(name);
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
+std::vector<std::string> masqueraded() {
+  const Json ruleset = tool_json("nft -j list ruleset");
+  std::vector<std::string> out;
+  for (const JsonRef& object : ruleset.root()["nftables"].items()) {
+    const JsonRef map = object["map"];
+    if (!map.present() || map["table"].string() != "cnipp") continue;
+    for (const JsonRef& element : map["elem"].items()) {
+      const JsonRef key = element.items().at(0);
+      out.push_back(key.is_string() ? key.string() : key["elem"]["val"].string());
+    }
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
+std::vector<std::string> processes_here() {
+  std::error_code ignored;
+  const auto own = fs::read_symlink("/proc/self/ns/net", ignored);
+  std::vector<std::string> out;
+  for (const auto& entry : fs::directory_iterator("/proc", ignored)) {
+    const std::string pid = entry.path().filename();
+    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
+    if (pid == std::to_string(::getpid())) continue;
+    if (fs::read_symlink(entry.path() / "ns/net", ignored) != own || ignored) continue;
+    try {
+      out.push_back(concat(pid, " ", read_file(entry.path() / "comm")));
+    } catch (const Error&) {
+      continue;  // it has ended
+    }
+  }
+  return out;
+}
+
+Snapshot without_hints(Snapshot snapshot) {
+  std::erase_if(snapshot.lines, [](const std::string& line) {
+    return line.find("/last_reserved_ip.") != std::string::npos;
+  });
+  return snapshot;
+}
+
+std::string install_script(const TestHost& host, const std::string& name, std::string_view body) {
+  const std::string dir = concat(host.scratch(), "/bin");
+  make_directories(dir, 0755);
+  write_file_atomically(concat(dir, "/", name), concat("#!/bin/sh\n", body), 0755);
+  return concat(dir, ":", our_bin_dir());
+}
+
+}  // namespace cni::test
