@@ -5,7 +5,13 @@
 #include "support/catch.h"
 #include "support/host.h"
 
-using namespace cni::test;
+using cni::test::attachment;
+using cni::test::call;
+using cni::test::error_of_call;
+using cni::test::kTarget;
+using cni::test::Output;
+using cni::test::require_well_formed;
+using cni::test::TestHost;
 
 namespace {
 

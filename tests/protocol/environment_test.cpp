@@ -6,7 +6,17 @@
 #include "support/catch.h"
 #include "support/host.h"
 
-using namespace cni::test;
+using cni::test::attachment;
+using cni::test::call;
+using cni::test::config;
+using cni::test::error_of_call;
+using cni::test::ErrorObject;
+using cni::test::Output;
+using cni::test::require_well_formed;
+using cni::test::TestHost;
+using cni::test::Variables;
+using cni::test::with;
+using cni::test::without;
 
 TEST_CASE("environment: each missing variable is named", "[environment]") {
   const auto* command = GENERATE("ADD", "CHECK", "DEL");

@@ -16,7 +16,20 @@
 #include "support/skip.h"
 #include "support/temp_dir.h"
 
-using namespace cni::test;
+using cni::test::attachment;
+using cni::test::call;
+using cni::test::config;
+using cni::test::error_of_call;
+using cni::test::ErrorObject;
+using cni::test::Output;
+using cni::test::require_well_formed;
+using cni::test::run;
+using cni::test::skip;
+using cni::test::target_binary;
+using cni::test::TempDir;
+using cni::test::TestHost;
+using cni::test::Variables;
+using cni::test::with;
 
 namespace {
 
