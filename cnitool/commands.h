@@ -15,5 +15,7 @@ void status(const Options& options);
 void version(const Options& options);
 void list(const Options& options);
 void show(const Options& options);
+void ipam_show(const Options& options);
+void ipam_free(const Options& options);
 
 }  // namespace cnitool

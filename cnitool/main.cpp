@@ -60,6 +60,7 @@ Examples:
   cnitool check demo /run/netns/blue
   CAP_ARGS='{"mac": "0a:00:00:00:00:07"}' cnitool -i eth1 add demo /run/netns/blue
   cnitool del demo /run/netns/blue
+  cnitool ipam show demo                    who has which address, how full the ranges are
   cnitool gc demo --keep cnitool-20b4ff582526573bbe7d
 
 The container id is "cnitool-" and 20 hex digits of the SHA-512 of the absolute netns path.
@@ -85,6 +86,24 @@ void add_subcommand(CLI::App& app, const Subcommand& subcommand, Options& option
   if (subcommand.run == list || subcommand.run == show || subcommand.run == version) {
     sub->add_flag("--json", options.json, "Print JSON");
   }
+}
+
+/// "ipam show" and "ipam free": what host-local has handed out.
+void add_ipam(CLI::App& app, Options& options) {
+  CLI::App* ipam = app.add_subcommand("ipam", "Look at the addresses host-local has handed out");
+  ipam->require_subcommand(1)->fallthrough()->footer("");
+  CLI::App* show_leases =
+      ipam->add_subcommand("show", "List the leases and how full each range is");
+  show_leases->fallthrough()->footer("");
+  show_leases->add_option("NET", options.network, "Name of the network")->required();
+  show_leases->add_flag("--json", options.json, "Print JSON");
+  CLI::App* free_leases =
+      ipam->add_subcommand("free", "Free a lease by hand, or those of the dead");
+  free_leases->fallthrough()->footer("");
+  free_leases->add_option("NET", options.network, "Name of the network")->required();
+  free_leases->add_option("ADDRESS", options.address, "The address to free");
+  free_leases->add_flag("--dead", options.dead, "Free every lease whose attachment looks dead");
+  free_leases->add_flag("--yes", options.yes, "Do not ask");
 }
 
 void configure_log(const std::string& verb, const Options& options) {
@@ -114,6 +133,7 @@ int parse_and_run(int argc, char** argv) {
       ->check(CLI::Range(1U, 86400U))
       ->capture_default_str();
   for (const Subcommand& subcommand : kSubcommands) add_subcommand(app, subcommand, options);
+  add_ipam(app, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -131,6 +151,10 @@ int parse_and_run(int argc, char** argv) {
   configure_log(verb, options);
   for (const Subcommand& subcommand : kSubcommands) {
     if (verb == subcommand.name) subcommand.run(options);
+  }
+  if (verb == "ipam") {
+    const bool is_show = app.get_subcommands().front()->got_subcommand("show");
+    (is_show ? ipam_show : ipam_free)(options);
   }
   return 0;
 }

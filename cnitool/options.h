@@ -19,6 +19,9 @@ struct Options {
   std::string cache_dir = "/var/lib/cni";
   std::vector<std::string> keep;  // gc: CONTAINER or CONTAINER:IFNAME
   bool json = false;
+  std::string address;  // ipam free: this one,
+  bool dead = false;    // or all that look dead,
+  bool yes = false;     // without asking
 };
 
 /// NETCONFPATH, or /etc/cni/net.d.
