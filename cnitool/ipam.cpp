@@ -3,8 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <functional>
 #include <optional>
 
 #include "base/concat.h"

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdio>
 
 #include "base/atomic_file.h"
 #include "base/concat.h"
