@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 
 #include "base/atomic_file.h"
@@ -173,6 +174,11 @@ Snapshot without_hints(Snapshot snapshot) {
     return line.find("/last_reserved_ip.") != std::string::npos;
   });
   return snapshot;
+}
+
+bool sweep_is_full() {
+  const char* const wanted = std::getenv("CNIPP_SWEEP");
+  return wanted != nullptr && std::string_view(wanted) == "full";
 }
 
 std::string install_script(const TestHost& host, const std::string& name, std::string_view body) {

@@ -75,6 +75,9 @@ Output run_gc(const std::string& conf, const std::vector<std::string>& valid_ids
 /// Without what a released address leaves behind on purpose: where the next search starts.
 [[nodiscard]] Snapshot without_hints(Snapshot snapshot);
 
+/// CNIPP_SWEEP=full in the environment: take every point and every round, however long it lasts.
+[[nodiscard]] bool sweep_is_full();
+
 /// Writes an executable shell script NAME into the host's scratch directory, and returns a CNI_PATH
 /// that finds it before our plugins.
 std::string install_script(const TestHost& host, const std::string& name, std::string_view body);
