@@ -174,22 +174,32 @@ TEST_CASE("run: bytes that are not UTF-8 still give JSON", "[plugin]") {
 }
 
 TEST_CASE("run: the time for a verb", "[plugin][deadline]") {
-  const auto limit = [](const char* config, const char* variable) {
-    Environment env = environment("DEL");
+  const auto limit = [](const char* config, const char* variable, const char* command = "CHECK") {
+    Environment env = environment(command);
     if (variable != nullptr) env.set("CNI_TIMEOUT_SECONDS", variable);
     return run(env, config);
   };
+  const auto* long_time = R"({"name": "n", "cniVersion": "1.1.0", "timeoutSeconds": 600})";
   REQUIRE(limit(kConfig, nullptr).status == 0);
   REQUIRE(cni::Deadline::remaining() <= cni::Deadline::kDefault);
-  REQUIRE(limit(R"({"name": "n", "timeoutSeconds": 600})", nullptr).status == 0);
+  REQUIRE(limit(long_time, nullptr).status == 0);
   REQUIRE(cni::Deadline::remaining() > std::chrono::seconds(300));
-  REQUIRE(limit(R"({"name": "n", "timeoutSeconds": 600})", "7").status == 0);
+  REQUIRE(limit(long_time, "7").status == 0);
   REQUIRE(cni::Deadline::remaining() <= std::chrono::seconds(7));
   for (const char* bad : {"0", "-1", "x", "3601", "1s", "99999999999999999999"}) {
     REQUIRE(limit(kConfig, bad).code() == 4);
+    REQUIRE(limit(kConfig, bad, "ADD").code() == 4);
+    // Cleaning up works with what ADD refuses.
+    REQUIRE(limit(kConfig, bad, "DEL").status == 0);
+    REQUIRE(limit(kConfig, bad, "GC").status == 0);
+    REQUIRE(cni::Deadline::remaining() > std::chrono::seconds(20));
   }
-  REQUIRE(limit(R"({"name": "n", "timeoutSeconds": "5"})", nullptr).code() == 7);
-  REQUIRE(limit(R"({"name": "n", "timeoutSeconds": 0})", nullptr).code() == 7);
+  for (const char* bad : {R"("5")", "0", "3601", "1.5"}) {
+    const std::string config =
+        R"({"name": "n", "cniVersion": "1.1.0", "timeoutSeconds": )" + std::string(bad) + "}";
+    REQUIRE(limit(config.c_str(), nullptr).code() == 7);
+    REQUIRE(limit(config.c_str(), nullptr, "DEL").status == 0);
+  }
 }
 
 TEST_CASE("run: logging by configuration and environment, without secrets", "[plugin][log]") {
