@@ -21,7 +21,7 @@ target_compile_definitions(cni_flags INTERFACE $<$<CONFIG:Debug>:_GLIBCXX_ASSERT
 # The hardening of distributions, for what is installed.
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 target_compile_options(cni_flags INTERFACE
-  $<$<CONFIG:Release>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+  $<$<CONFIG:Release>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong
   -fcf-protection>)
 
 if(CNI_STATIC)

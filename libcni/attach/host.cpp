@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "netlink/link.h"
+#include "nft/transaction.h"
 
 namespace cni {
 
@@ -35,6 +36,22 @@ void require_permissions(Host& host) {
   } catch (const KernelError& error) {
     throw KernelError(error.error_number(), "enter network namespaces (CAP_SYS_ADMIN)");
   }
+}
+
+bool Host::has_nft() {
+  if (has_nft_) return *has_nft_;
+  try {
+    static_cast<void>(nft::generation(nft()));
+    has_nft_ = true;
+  } catch (const KernelError& error) {
+    // Without nfnetlink, or without the nf_tables part of it.
+    if (!error.is(std::errc::protocol_not_supported) &&
+        !error.is(std::errc::operation_not_supported) && !error.is(std::errc::invalid_argument)) {
+      throw;
+    }
+    has_nft_ = false;
+  }
+  return *has_nft_;
 }
 
 Sandbox Sandbox::open(const Request& request, const Host& host) {

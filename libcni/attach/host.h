@@ -19,11 +19,14 @@ class Host {
   /// rtnetlink and nf_tables sockets of this namespace, opened on first use.
   [[nodiscard]] netlink::Socket& route();
   [[nodiscard]] netlink::Socket& nft();
+  /// False when this kernel has no nf_tables: then nothing of ours can be there. Asked once.
+  [[nodiscard]] bool has_nft();
 
  private:
   NetNs netns_;
   std::optional<netlink::Socket> route_;
   std::optional<netlink::Socket> nft_;
+  std::optional<bool> has_nft_;
 };
 
 /// Throws KernelError(EPERM) when this process may not do what attaching a container needs: change

@@ -179,9 +179,25 @@ bool has_legacy_nat(Family family) {
   return fd.valid() && read_all(fd.get(), path).find("nat") != std::string::npos;
 }
 
+bool has_nft_chain(Host& host, const Target& target, Family family) {
+  return host.has_nft() && nft::has_chain(host.nft(), nat_table(family), chain_name(target));
+}
+
+/// Legacy rules cannot be asked for without the programs; and without them nobody of ours made any.
+bool may_have_legacy_chain(Family family) {
+  if (!has_legacy_nat(family)) return false;
+  try {
+    static_cast<void>(find_program(concat(program_prefix(family), "-save")));
+    return true;
+  } catch (const Error& error) {
+    log::warn(
+        concat("the kernel has iptables-legacy rules, which are not looked at: ", error.what()));
+    return false;
+  }
+}
+
 bool may_exist_in(Host& host, const Target& target, Family family) {
-  return nft::has_chain(host.nft(), nat_table(family), chain_name(target)) ||
-         has_legacy_nat(family);
+  return has_nft_chain(host, target, family) || may_have_legacy_chain(family);
 }
 
 constexpr Family kFamilies[] = {Family::kV4, Family::kV6};
@@ -255,11 +271,12 @@ void check(const Target& target, const std::vector<IpNet>& addresses) {
 void collect(Host& host, std::string_view network,
              const std::function<bool(std::string_view container_id)>& keep) {
   for (const Family family : kFamilies) {
-    const std::vector<std::string> chains = nft::list_chains(host.nft(), nat_table(family));
+    std::vector<std::string> chains;
+    if (host.has_nft()) chains = nft::list_chains(host.nft(), nat_table(family));
     const bool any = std::ranges::any_of(chains, [](const std::string& chain) {
       return chain.starts_with(kPrefix) && chain.size() == kPrefix.size() + kHashDigits;
     });
-    if (any || has_legacy_nat(family)) collect_family(family, network, keep);
+    if (any || may_have_legacy_chain(family)) collect_family(family, network, keep);
   }
 }
 

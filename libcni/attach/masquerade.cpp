@@ -23,11 +23,13 @@ std::string_view tag_of(std::string_view comment) {
 }
 
 std::vector<nft::StoredRule> reference_rules(Host& host) {
+  if (!host.has_nft()) return {};
   if (!nft::has_chain(host.nft(), kReferenceTable, kReferenceChain)) return {};
   return nft::list_rules(host.nft(), kReferenceTable, kReferenceChain);
 }
 
 void remove_reference_rules(Host& host, const std::function<bool(std::string_view tag)>& chosen) {
+  if (!host.has_nft()) return;
   nft::optimistically("remove masquerading", [&] {
     const std::uint32_t seen = nft::generation(host.nft());
     nft::Transaction transaction;
@@ -67,8 +69,9 @@ void Masquerade::add(MasqueradeBackend backend, const std::vector<IpNet>& addres
 
 void Masquerade::remove(const std::vector<IpAddress>& likely) {
   ErrorList errors;
-  errors.attempt("remove masquerading",
-                 [&] { nft::masquerade::remove(host_.nft(), owner_, likely); });
+  errors.attempt("remove masquerading", [&] {
+    if (host_.has_nft()) nft::masquerade::remove(host_.nft(), owner_, likely);
+  });
   errors.attempt("remove the reference's nftables rules", [&] {
     remove_reference_rules(host_, [&](std::string_view tag) { return tag == owner_.tag(); });
   });
@@ -106,6 +109,7 @@ void Masquerade::collect(Host& host, std::string_view network,
   };
   ErrorList errors;
   errors.attempt("collect masquerading", [&] {
+    if (!host.has_nft()) return;
     nft::masquerade::collect(host.nft(), network, keep);
     nft::masquerade::remove_unused(host.nft());
   });

@@ -67,6 +67,14 @@ std::optional<NetNs> NetNs::open_if_exists(const std::string& path) {
 
 NetNs NetNs::current() { return open(kCurrent); }
 
+NetNs NetNs::create() {
+  const NetNs home = current();
+  return home.run([] {  // the way back is the same as from any other namespace
+    if (::unshare(CLONE_NEWNET) != 0) throw_errno("create a network namespace");
+    return current();
+  });
+}
+
 NetNs::Entered::Entered(const NetNs& target) : home_(open_file(kCurrent, O_RDONLY)) {
   if (::setns(target.fd(), CLONE_NEWNET) != 0) throw_errno("enter the container's netns");
 }

@@ -23,6 +23,8 @@ class NetNs {
   [[nodiscard]] static std::optional<NetNs> open_if_exists(const std::string& path);
   /// The calling thread's.
   [[nodiscard]] static NetNs current();
+  /// A new one that lives as long as this object: to try what the kernel can do, without the host.
+  [[nodiscard]] static NetNs create();
 
   [[nodiscard]] bool same_as(const NetNs& other) const noexcept {
     return device_ == other.device_ && inode_ == other.inode_;

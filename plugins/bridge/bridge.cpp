@@ -29,6 +29,7 @@
 #include "bridge_config.h"
 #include "bridge_link.h"
 #include "layer3.h"
+#include "netlink/address.h"
 #include "nft/masquerade.h"
 #include "nft/spoof_check.h"
 #include "protocol/delegate.h"
@@ -113,8 +114,10 @@ void configure_layer3(Job& job, const Attached& attached, const Result& result) 
   }
   if (!job.conf.ip_masq) return;
   const log::Step timed("masquerade");
-  job.rollback.on_failure("remove masquerading", [&job] {
-    masquerade_of(job.host, job.request).remove({});
+  std::vector<IpAddress> addresses;
+  for (const IpConfig& ip : result.ips) addresses.push_back(ip.address.address);
+  job.rollback.on_failure("remove masquerading", [&job, addresses] {
+    masquerade_of(job.host, job.request).remove(addresses);
     nft::masquerade::remove_unused(job.host.nft());
   });
   masquerade_of(job.host, job.request).add(job.conf.ip_masq_backend, addresses_of(result));
@@ -176,11 +179,17 @@ Result add(const Request& request) {
   return result;
 }
 
-/// Addresses the attachment may have had, from what the runtime remembers.
-std::vector<IpAddress> likely_addresses(const Request& request) {
+/// Addresses the attachment may have had: from what the runtime remembers, else from the container.
+std::vector<IpAddress> likely_addresses(const Request& request, std::optional<Sandbox>& sandbox) {
   std::vector<IpAddress> out;
   if (const auto previous = request.conf.prev_result_if_usable()) {
     for (const IpConfig& ip : previous->ips) out.push_back(ip.address.address);
+  }
+  if (!out.empty() || !sandbox) return out;
+  const auto link = netlink::find_link(sandbox->route(), request.ifname);
+  if (!link) return out;
+  for (const netlink::Address& address : netlink::list_addresses(sandbox->route(), link->ifindex)) {
+    if (!address.net.address.is_link_local()) out.push_back(address.net.address);
   }
   return out;
 }
@@ -189,13 +198,14 @@ void del(const Request& request) {
   const Owner owner(request.conf.name, request.container_id, request.ifname);
   Host host;
   ErrorList errors;
-  // nf_tables first: the kernel frees what was removed while it takes its time over the link.
-  errors.attempt("remove masquerading",
-                 [&] { masquerade_of(host, request).remove(likely_addresses(request)); });
-  errors.attempt("remove the spoof check",
-                 [&] { spoof_check::remove(host.nft(), host_veth_name(owner)); });
   std::optional<Sandbox> sandbox;
   errors.attempt("open netns", [&] { sandbox = Sandbox::open_if_exists(request, host); });
+  // nf_tables first: the kernel frees what was removed while it takes its time over the link.
+  errors.attempt("remove masquerading",
+                 [&] { masquerade_of(host, request).remove(likely_addresses(request, sandbox)); });
+  errors.attempt("remove the spoof check", [&] {
+    if (host.has_nft()) spoof_check::remove(host.nft(), host_veth_name(owner));
+  });
   const bool gone = errors.attempt("delete the veth pair",
                                    [&] { delete_veth(host, sandbox, request.ifname, owner); });
   // Never while a device may still use the addresses.
@@ -220,8 +230,9 @@ void gc(const Request& request) {
   ErrorList errors;
   errors.attempt("collect masquerading",
                  [&] { Masquerade::collect(host, request.conf.name, *valid); });
-  errors.attempt("collect spoof checks",
-                 [&] { spoof_check::collect(host.nft(), request.conf.name, keep); });
+  errors.attempt("collect spoof checks", [&] {
+    if (host.has_nft()) spoof_check::collect(host.nft(), request.conf.name, keep);
+  });
   errors.attempt("collect veth pairs", [&] { collect_veths(host, request.conf.name, keep); });
   if (tags.empty() && !conf.bridge.empty()) {
     errors.attempt("remove the bridge", [&] { remove_unused_bridge(host, conf.bridge); });
@@ -246,6 +257,7 @@ void status(const Request& request) {
   if (conf.ip_masq) {
     require_possible("ipMasq", [&] { Masquerade::probe(host, conf.ip_masq_backend); });
   }
+  if (conf.vlan_filtering) require_possible("vlan", [] { probe_vlan_filtering(); });
   if (conf.mac_spoof_check) {
     require_possible("macspoofchk", [&] { spoof_check::probe(host.nft()); });
   }

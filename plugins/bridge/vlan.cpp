@@ -93,6 +93,14 @@ void check_port_vlans(Host& host, const Config& conf, const Link& port) {
   }
 }
 
+void probe_vlan_filtering() {
+  const NetNs scratch = NetNs::create();
+  netlink::Socket socket = netlink::Socket::open_in(scratch, netlink::Socket::Protocol::kRoute);
+  Message creation =
+      netlink::new_bridge({.name = "probe", .mac = Mac::random(), .vlan_filtering = true});
+  socket.transact(creation);
+}
+
 std::string vlan_gateway_name(const Config& conf) {
   std::string name = concat(conf.bridge, ".", conf.vlan);
   if (name.size() <= kMaxInterfaceName) return name;

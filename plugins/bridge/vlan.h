@@ -22,6 +22,9 @@ void set_port_vlans(Host& host, const Config& conf, const netlink::Link& port);
 /// Throws Error{kMismatch}.
 void check_port_vlans(Host& host, const Config& conf, const netlink::Link& port);
 
+/// Throws KernelError when this kernel cannot filter VLANs. Tries it in a namespace of its own.
+void probe_vlan_filtering();
+
 /// "<bridge>.<vlan>", or a short form of it that fits an interface name.
 [[nodiscard]] std::string vlan_gateway_name(const Config& conf);
 /// A veth pair in the host's namespace: one end is a port of the bridge in the VLAN, the other, of

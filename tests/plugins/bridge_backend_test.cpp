@@ -102,7 +102,17 @@ TEST_CASE("bridge ipMasqBackend iptables: the reference's chains and comments", 
     const cni::Json second = two.add();
     CHECK(one.run("CHECK", result).ok());
     CHECK(two.run("CHECK", second).ok());
-    REQUIRE(two.run("DEL", second).ok());
+    SECTION("DEL of one, with prevResult") { REQUIRE(two.run("DEL", second).ok()); }
+    SECTION("DEL of one, without") { two.del(); }
+    SECTION("a failing ADD of a third") {
+      const std::string broken =
+          with(kIptablesConf, "ipam", cni::Json::parse(R"({"type":"host-local",
+        "ranges":[[{"subnet":"10.1.2.0/24"}]],"routes":[{"dst":"10.9.0.0/16","gw":"10.8.0.1"}]})"));
+      const Attachment three{.conf = broken, .netns = used.sandbox.path(), .ifname = "eth2"};
+      CHECK_FALSE(three.run("ADD").ok());
+      CHECK(two.run("CHECK", second).ok());
+      two.del();
+    }
     CHECK(one.run("CHECK", result).ok());
     one.del();
     CHECK(nat_rules() == "");

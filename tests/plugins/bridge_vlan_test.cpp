@@ -165,6 +165,19 @@ TEST_CASE("bridge VLAN: a long bridge name gets a short gateway name", "[bridge]
   CHECK(can_ping(used.first.net(), "10.1.2.1"));
 }
 
+TEST_CASE("bridge VLAN: STATUS tells whether the kernel can filter", "[bridge][vlan]") {
+  const TestHost host;
+  const TestSandbox sandbox("c1");
+  const Output probe =
+      run({.argv = {"ip", "link", "add", "probe", "type", "bridge", "vlan_filtering", "1"}});
+  if (probe.ok()) tool("ip link del probe");
+  const Snapshot before = snapshot_host();
+  const Output status =
+      Attachment{.conf = vlan_conf(R"("vlan":100)"), .netns = sandbox.path()}.run("STATUS");
+  CHECK(code_of(status) == (probe.ok() ? 0 : 50));
+  CHECK(difference(before.only("link"), snapshot_host().only("link")) == "");
+}
+
 TEST_CASE("bridge VLAN: bad values are refused before anything is made", "[bridge][vlan]") {
   const TestHost host;
   const TestSandbox sandbox("c1");
