@@ -2,23 +2,18 @@
 // Copyright the cnipp authors
 
 // A verb that dies at any moment, and disks that forget what was not synced.
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <functional>
 #include <set>
 
 #include "base/concat.h"
-#include "base/fd.h"
 #include "ipam/fixture.h"
+#include "ipam/traced.h"
 #include "support/catch.h"
 
 using cni::concat;
+using cni::test::kill_at;
 using cni::test::Network;
 using cni::test::our_plugin;
 using cni::test::read_text;
@@ -29,48 +24,6 @@ namespace fs = std::filesystem;
 namespace {
 
 const char* const kConf = R"("ranges":[[{"subnet":"10.1.0.0/28"}],[{"subnet":"fd00::/120"}]])";
-
-[[noreturn]] void become(const cni::test::Call& call, int input) {
-  std::vector<std::string> env = cni::test::environment_of(call);
-  std::vector<char*> pointers;
-  for (std::string& entry : env) pointers.push_back(entry.data());
-  pointers.push_back(nullptr);
-  std::string binary = call.binary;
-  char* argv[] = {binary.data(), nullptr};
-  ::dup2(input, STDIN_FILENO);
-  if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(77);
-  ::execve(argv[0], argv, pointers.data());
-  ::_exit(78);
-}
-
-/// Runs the call and kills it at the n-th stop at the beginning or the end of a system call. False
-/// when it ended by itself before that.
-bool kill_at(const cni::test::Call& call, const std::string& conf, int n) {
-  const cni::Fd input(::memfd_create("conf", MFD_CLOEXEC));
-  cni::write_all(input.get(), conf, "conf");
-  REQUIRE(::lseek(input.get(), 0, SEEK_SET) == 0);
-  const cni::Fd nowhere = cni::open_file("/dev/null", O_WRONLY);
-  const pid_t pid = ::fork();
-  REQUIRE(pid >= 0);
-  if (pid == 0) {
-    ::dup2(nowhere.get(), STDOUT_FILENO);
-    become(call, input.get());
-  }
-  int status = 0;
-  REQUIRE(::waitpid(pid, &status, 0) == pid);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) cni::test::skip("no right to trace");
-  for (int stop = 0; WIFSTOPPED(status); ++stop) {
-    if (stop == n) {
-      ::kill(pid, SIGKILL);
-      REQUIRE(::waitpid(pid, &status, 0) == pid);
-      return true;
-    }
-    REQUIRE(::ptrace(PTRACE_SYSCALL, pid, nullptr, nullptr) == 0);
-    REQUIRE(::waitpid(pid, &status, 0) == pid);
-  }
-  REQUIRE(WIFEXITED(status));
-  return false;
-}
 
 /// Only whole leases of these owners, and nothing that does not belong there.
 void require_whole(const Network& net) {

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+
+// What host-local asks of the kernel and the disk.
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+
+#include <cstdlib>
+#include <functional>
+
+#include "base/concat.h"
+#include "ipam/fixture.h"
+#include "ipam/traced.h"
+#include "support/catch.h"
+
+using cni::concat;
+using cni::test::Call;
+using cni::test::count_system_calls;
+using cni::test::Network;
+using cni::test::our_plugin;
+using cni::test::Refusal;
+
+namespace {
+
+const std::vector<Refusal> kNoNamelessFiles = {{SYS_openat, 2, O_TMPFILE, EOPNOTSUPP}};
+const std::vector<Refusal> kNoLinkFromDescriptor = {{SYS_linkat, 4, AT_EMPTY_PATH, ENOENT}};
+const std::vector<Refusal> kNoAttributes = {{SYS_fsetxattr, 0, 0, EOPNOTSUPP},
+                                            {SYS_fgetxattr, 0, 0, EOPNOTSUPP}};
+const std::vector<Refusal> kNoTimes = {{SYS_utimensat, 0, 0, EPERM}};
+const std::vector<Refusal> kNoIndex = {{SYS_mkdir, 0, 0, EROFS}};
+const std::vector<Refusal> kFullDisk = {{SYS_pwrite64, 0, 0, ENOSPC}};
+
+}  // namespace
+
+TEST_CASE("host-local cost: the system calls do not grow with the leases", "[host-local]") {
+  const Network net(R"("ranges":[[{"subnet":"10.1.0.0/16"}],[{"subnet":"fd00::/64"}]])");
+  const auto count = [&](const char* verb, const char* id) {
+    return count_system_calls(
+        {.binary = our_plugin("host-local"), .verb = verb, .container_id = id}, net.conf());
+  };
+  const auto all = [&] {
+    REQUIRE(net.add("warm").ok());
+    REQUIRE(net.del("warm").ok());
+    return std::vector<int>{count("ADD", "x"), count("CHECK", "x"), count("DEL", "nobody"),
+                            count("DEL", "x")};
+  };
+  const std::vector<int> empty = all();
+  for (int i = 0; i < 3000; ++i) {
+    const std::string content = concat("id", i, "\r\neth0");
+    net.put(concat("10.1.", 1 + i / 250, ".", 1 + i % 250), content);
+  }
+  const std::vector<int> full = all();
+  CAPTURE(empty, full);
+  for (std::size_t i = 0; i < empty.size(); ++i) {
+    REQUIRE(full[i] <= empty[i] + 10);  // a few more memory requests
+  }
+}
+
+TEST_CASE("host-local disk: poorer file systems and kernels will do", "[host-local]") {
+  const auto refusals = GENERATE(kNoNamelessFiles, kNoLinkFromDescriptor, kNoAttributes, kNoTimes,
+                                 kNoIndex, kFullDisk);
+  CAPTURE(refusals.front().number);
+  const Network net(R"("subnet":"10.1.0.0/29")");
+  std::filesystem::create_directories(net.dir());
+  const auto call = [&](const char* verb, const char* id) {
+    return cni::test::run_refusing(
+        {.binary = our_plugin("host-local"), .verb = verb, .container_id = id}, net.conf(),
+        refusals);
+  };
+  for (int round = 0; round < 3; ++round) {
+    REQUIRE(call("ADD", "a") == 0);
+    REQUIRE(call("ADD", "b") == 0);
+    REQUIRE(call("ADD", "a") == 1);
+    REQUIRE(call("CHECK", "a") == 0);
+    REQUIRE(net.leases().size() == 2);
+    REQUIRE(call("DEL", "a") == 0);
+    REQUIRE(call("CHECK", "a") == 1);
+    REQUIRE(call("DEL", "b") == 0);
+    REQUIRE(net.leases().empty());
+  }
+}
+
+TEST_CASE("host-local disk: DEL fails when a lease cannot be removed, and only then",
+          "[host-local]") {
+  if (::unshare(CLONE_NEWNS) != 0) cni::test::skip("no right to make a mount namespace");
+  REQUIRE(::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+  const Network net(R"("subnet":"10.1.0.0/29")");
+  REQUIRE(net.add("a").ok());
+  const std::string dir = net.data_dir().string();
+  REQUIRE(::mount(dir.c_str(), dir.c_str(), nullptr, MS_BIND, nullptr) == 0);
+  REQUIRE(::mount("", dir.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) == 0);
+  REQUIRE(net.del("nobody").ok());
+  REQUIRE(net.check("a").ok());
+  REQUIRE(net.del("a").code() == 5);
+  REQUIRE(net.add("b").code() == 5);
+  REQUIRE(::umount2(dir.c_str(), MNT_DETACH) == 0);
+  REQUIRE(net.del("a").ok());
+  REQUIRE(net.leases().empty());
+}
