@@ -20,7 +20,7 @@ class Pool {
  public:
   Pool() {
     cni::test::write_text(
-        configs_.path() / "10-net1.conflist",
+        configs_.path("10-net1.conflist"),
         concat(R"({"cniVersion":"1.0.0","name":"net1","plugins":[{"type":"bridge","ipam":{)",
                R"("type":"host-local","dataDir":")", net.data_dir().string(),
                R"(","ranges":[[{"subnet":"10.1.0.0/28"}],[{"subnet":"fd00::/64"}]]}}]})"));
@@ -31,8 +31,8 @@ class Pool {
     cni::Deadline::start(std::chrono::minutes(1));
     const std::string binary = cni::test::our_plugin("cnitool");
     arguments.insert(arguments.begin(), {binary, "ipam"});
-    const auto result = cni::run_process(binary, arguments,
-                                         {concat("NETCONFPATH=", configs_.path().string())}, input);
+    const auto result =
+        cni::run_process(binary, arguments, {concat("NETCONFPATH=", configs_.path())}, input);
     return {result.status.code, result.output};
   }
 

@@ -13,21 +13,11 @@
 #include "base/deadline.h"
 #include "base/process.h"
 #include "support/catch.h"
+#include "support/plugin.h"
 
 namespace cni::test {
 
 namespace fs = std::filesystem;
-
-TempDir::TempDir() {
-  std::string pattern = (fs::temp_directory_path() / "cnipp-ipam-XXXXXX").string();
-  REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-  path_ = pattern;
-}
-
-TempDir::~TempDir() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
 
 int Outcome::code() const {
   return ok() ? 0 : static_cast<int>(json().root()["code"].int_or(-1, 0, 100000));
@@ -47,21 +37,18 @@ std::vector<std::string> Outcome::addresses() const {
   return out;
 }
 
-std::string our_plugin(std::string_view name) { return concat(CNI_TEST_BIN_DIR "/", name); }
-std::string reference_plugin(std::string_view name) { return concat("/usr/lib/cni/", name); }
+std::string our_plugin(std::string_view name) { return concat(our_bin_dir(), "/", name); }
+std::string reference_plugin(std::string_view name) {
+  return concat(reference_bin_dir(), "/", name);
+}
 
 void require_file(const std::string& path) {
   if (!fs::exists(path)) skip(concat(path, " is not installed"));
 }
 
-void skip(const std::string& why) {
-  WARN("skipped: " << why);
-  std::exit(77);
-}
-
 Host::Host() {
   reboot();
-  const std::string file = (temp_.path() / "boot_id").string();
+  const std::string file = temp_.path("boot_id");
   if (::unshare(CLONE_NEWNS) != 0) skip("no right to make a mount namespace");
   REQUIRE(::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
   REQUIRE(::mount(file.c_str(), "/proc/sys/kernel/random/boot_id", nullptr, MS_BIND, nullptr) == 0);
@@ -69,7 +56,7 @@ Host::Host() {
 
 void Host::reboot() {
   const std::string number = concat(100000 + boots_++);
-  write_text(temp_.path() / "boot_id", concat("1a", number, "-1111-4111-8111-111111111111\n"));
+  write_text(temp_.path("boot_id"), concat("1a", number, "-1111-4111-8111-111111111111\n"));
 }
 
 std::vector<std::string> environment_of(const Call& call) {

@@ -9,21 +9,10 @@
 #include <vector>
 
 #include "model/json.h"
+#include "support/skip.h"
+#include "support/temp_dir.h"
 
 namespace cni::test {
-
-/// A directory that disappears with the object.
-class TempDir {
- public:
-  TempDir();
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  ~TempDir();
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 struct Outcome {
   int status = 0;
@@ -79,7 +68,7 @@ class Network {
   [[nodiscard]] std::string conf() const { return conf_with(""); }
   /// The configuration with further members.
   [[nodiscard]] std::string conf_with(std::string_view members) const;
-  [[nodiscard]] std::filesystem::path dir() const { return temp_.path() / "net1"; }
+  [[nodiscard]] std::filesystem::path dir() const { return temp_.path("net1"); }
   [[nodiscard]] std::filesystem::path data_dir() const { return temp_.path(); }
   /// File name -> content of all lease files.
   [[nodiscard]] std::map<std::string, std::string> leases() const;
@@ -101,9 +90,6 @@ class Host {
   TempDir temp_;
   int boots_ = 0;
 };
-
-/// Ends the test as skipped.
-[[noreturn]] void skip(const std::string& why);
 
 [[nodiscard]] std::string read_text(const std::filesystem::path& path);
 void write_text(const std::filesystem::path& path, std::string_view content);

@@ -121,8 +121,8 @@ TEST_CASE("host-local power cut: any mix of old, new and lost files", "[host-loc
     fs::copy(before.data_dir(), disk.path(), fs::copy_options::recursive);
     for (std::size_t i = 0, rest = static_cast<std::size_t>(image); i < names.size();
          ++i, rest /= 5) {
-      const fs::path path = disk.path() / names[i];
-      const std::string content = read_text(after.path() / names[i]);
+      const fs::path path = disk.path(names[i]);
+      const std::string content = read_text(after.path(names[i]));
       switch (rest % 5) {
         case 0:
           break;  // as before
@@ -140,7 +140,7 @@ TEST_CASE("host-local power cut: any mix of old, new and lost files", "[host-loc
       }
     }
     std::set<std::string> got = {"10.1.0.2/29", "10.1.0.3/29"};
-    const bool c_survived = read_text(disk.path() / names[0]) == "c\r\neth0";
+    const bool c_survived = read_text(disk.path(names[0])) == "c\r\neth0";
     if (c_survived) got.insert("10.1.0.4/29");
     for (const auto* id : {"d", "e", "f"}) {
       const auto outcome =
@@ -156,7 +156,7 @@ TEST_CASE("host-local power cut: any mix of old, new and lost files", "[host-loc
       REQUIRE(
           run({.binary = binary, .verb = "DEL", .container_id = id}, conf_at(disk.path())).ok());
     }
-    for (const auto& entry : fs::directory_iterator(disk.path() / "net1")) {
+    for (const auto& entry : fs::directory_iterator(disk.path("net1"))) {
       const std::string name = entry.path().filename().string();
       REQUIRE((name == "lock" || name == "last_reserved_ip.0"));
     }

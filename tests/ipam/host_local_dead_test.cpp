@@ -11,9 +11,7 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
 #include <cstdlib>
-#include <functional>
 #include <thread>
 
 #include "base/concat.h"
@@ -21,10 +19,12 @@
 #include "ipam/fixture.h"
 #include "liveness.h"
 #include "support/catch.h"
+#include "support/poll.h"
 
 using cni::concat;
 using cni::Fd;
 using cni::test::contains;
+using cni::test::eventually;
 using cni::test::Host;
 using cni::test::Network;
 using cni::test::our_plugin;
@@ -83,16 +83,6 @@ Outcome add(const Network& net, const std::string& id, const std::string& netns,
 
 void fill(const Network& net, const std::string& prefix, const std::string& netns) {
   for (int i = 0; i < 5; ++i) REQUIRE(add(net, concat(prefix, i), netns).ok());
-}
-
-/// Inode numbers of namespaces are used again, so one that ended can look alive for a while.
-bool eventually(const std::function<bool()>& condition) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-  return true;
 }
 
 /// Where we may not look at every process, nobody is ever taken for dead by his namespace.
@@ -187,7 +177,7 @@ TEST_CASE("host-local netns: a living container's lease is never taken", "[host-
   CAPTURE(by);
   const Network net(kSmall);
   const cni::test::TempDir temp;
-  const std::string mount_point = (temp.path() / "netns").string();
+  const std::string mount_point = temp.path("netns");
   Sandbox sandbox;
   fill(net, "c", sandbox.path());
 
@@ -245,6 +235,7 @@ TEST_CASE("host-local netns: a living container's lease is never taken", "[host-
   }
   sandbox.end();
   if (!sees_everything()) return;
+  // Inode numbers of namespaces are used again, so one that ended can look alive for a while.
   REQUIRE(eventually([&] { return net.add("x").ok(); }));
   REQUIRE(net.leases().size() == 1);
 }

@@ -215,7 +215,7 @@ TEST_CASE("host-local STATUS: 50 when nothing is left or the configuration is un
 
 TEST_CASE("host-local: dns from resolvConf", "[host-local]") {
   const cni::test::TempDir temp;
-  const std::string path = (temp.path() / "resolv.conf").string();
+  const std::string path = temp.path("resolv.conf");
   cni::test::write_text(path, "nameserver 10.0.0.53\nsearch a b\n");
   const Network net(concat(R"("subnet":"10.1.0.0/24","resolvConf":")", path, "\""));
   REQUIRE(net.add("c1").json().root()["dns"]["search"].strings() == Strings{"a", "b"});
