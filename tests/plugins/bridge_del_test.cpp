@@ -14,6 +14,7 @@
 #include "plugins/fixture.h"
 #include "support/catch.h"
 #include "support/command.h"
+#include "support/skip.h"
 
 using namespace cni::test;  // NOLINT(google-build-using-namespace): the vocabulary under test
 using cni::concat;
@@ -323,6 +324,35 @@ TEST_CASE("bridge ADD: an IPAM plugin that hangs is ended at the deadline, and a
   CHECK(code_of(output) == 11);
   CHECK(eventually([] { return processes_here().empty(); }));
   CHECK(used.leftovers() == "");
+}
+
+TEST_CASE("bridge DEL and GC: on a kernel without nf_tables", "[bridge][del]") {
+  const TestHost host;
+  const TestSandbox sandbox("c1");
+  const Attachment attachment{
+      .conf =
+          bridge_conf(R"("isGateway":true,"ipam":{"type":"host-local","subnet":"10.1.2.0/24"})"),
+      .netns = sandbox.path()};
+  const auto without_nf_tables = [](Command command) {
+    // Both open this socket first.
+    const std::vector<std::string> prefix = {"strace", "-o", "/dev/null", "-e",
+                                             "inject=socket:error=EPROTONOSUPPORT:when=1"};
+    command.argv.insert(command.argv.begin(), prefix.begin(), prefix.end());
+    return run(command);
+  };
+  if (!run({.argv = {"strace", "-o", "/dev/null", "true"}}).ok()) skip("strace may not trace here");
+  attachment.add();
+  const Output del = without_nf_tables(attachment.command("DEL"));
+  INFO(del.text());
+  CHECK(del.ok());
+  CHECK_FALSE(has_link("eth0", &sandbox.net()));
+  CHECK(leases_of().empty());
+  Attachment gc = attachment;
+  gc.conf = with(gc.conf, "cni.dev/valid-attachments", cni::Json::array());
+  const Output collected = without_nf_tables(gc.command("GC"));
+  INFO(collected.text());
+  CHECK(collected.ok());
+  CHECK_FALSE(has_link("cni0"));
 }
 
 TEST_CASE("bridge DEL: an interface of another network is not ours to delete", "[bridge][del]") {

@@ -5,6 +5,7 @@
 #include "plugins/fixture.h"
 #include "support/catch.h"
 #include "support/command.h"
+#include "support/skip.h"
 
 using namespace cni::test;  // NOLINT(google-build-using-namespace): the vocabulary under test
 using cni::concat;
@@ -193,6 +194,24 @@ TEST_CASE("bridge STATUS: 50 without the capability that ADD needs", "[bridge][s
   INFO(dropped << ": " << output.text());
   CHECK(code_of(output) == 50);
   CHECK_THAT(message_of(output), contains("EPERM"));
+}
+
+TEST_CASE("bridge STATUS: 50 when the kernel cannot do what the configuration asks for",
+          "[bridge][status]") {
+  const TestHost host;
+  const std::string key = GENERATE("ipMasq", "macspoofchk");
+  const Attachment attachment{.conf = with(bridge_conf(""), key, true), .netns = ""};
+  REQUIRE(attachment.run("STATUS").ok());
+  Command command = attachment.command("STATUS");
+  // The second socket is the one to nf_tables, after rtnetlink's.
+  const std::vector<std::string> prefix = {"strace", "-o", "/dev/null", "-e",
+                                           "inject=socket:error=EPROTONOSUPPORT:when=2"};
+  command.argv.insert(command.argv.begin(), prefix.begin(), prefix.end());
+  if (!run({.argv = {"strace", "-o", "/dev/null", "true"}}).ok()) skip("strace may not trace here");
+  const Output output = run(command);
+  INFO(output.text());
+  CHECK(code_of(output) == 50);
+  CHECK_THAT(message_of(output), contains(key));
 }
 
 TEST_CASE("bridge STATUS: 50 when the IPAM plugin is missing", "[bridge][status]") {
