@@ -89,11 +89,13 @@ struct Swept {
 struct SweepHost {
   TestHost host;
   TestSandbox neighbour{"c0"}, sandbox{"c1"};
-  std::string conf = bridge_conf(cni::concat(R"("macspoofchk":true,)", kDualStack));
-  Attachment attachment{.conf = conf, .netns = sandbox.path()};
+  std::string conf;
+  Attachment attachment;
   Snapshot host_before, container_before;
 
-  SweepHost() {
+  explicit SweepHost(std::string_view more = R"("macspoofchk":true)")
+      : conf(bridge_conf(cni::concat(more, ",", kDualStack))),
+        attachment{.conf = conf, .netns = sandbox.path()} {
     host.enable_forwarding();
     host.net().set_sysctl("net/ipv6/conf/default/accept_dad", "0");
     Attachment{.conf = conf, .netns = neighbour.path(), .id = "c0"}.add();
@@ -132,6 +134,20 @@ TEST_CASE("kill sweep: ADD killed at any system call, then one DEL", "[sweep]") 
     return on.clean_up(on.attachment, "DEL");
   });
   swept.report("ADD");
+}
+
+TEST_CASE("kill sweep: ADD with iptables killed at any system call, then one DEL", "[sweep]") {
+  if (!run({.argv = {"iptables-save", "-t", "nat"}}).ok()) skip("iptables does not work here");
+  const SweepHost on(R"("ipMasqBackend":"iptables")");
+  const Command add = on.attachment.command("ADD");
+  const auto points = trace(on.host, add);
+  on.attachment.del();
+  Swept swept;
+  swept.over(points, [&](const Point& point) {
+    (void)killed_at(add, point);
+    return on.clean_up(on.attachment, "DEL");
+  });
+  swept.report("ADD with iptables");
 }
 
 TEST_CASE("kill sweep: an ADD that makes the bridge, killed, then one DEL and GC", "[sweep]") {
