@@ -307,6 +307,13 @@ Snapshot snapshot_host() {
   return result;
 }
 
+Snapshot snapshot_of(const JsonRef& json, const std::string& section) {
+  Snapshot result;
+  flatten(json, section, "", result.lines);
+  std::sort(result.lines.begin(), result.lines.end());
+  return result;
+}
+
 std::string difference(const Snapshot& before, const Snapshot& after) {
   Lines gone, appeared;
   std::set_difference(before.lines.begin(), before.lines.end(), after.lines.begin(),

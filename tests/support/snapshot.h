@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "model/json.h"
 #include "support/netns.h"
 #include "support/poll.h"
 
@@ -37,6 +38,9 @@ struct Snapshot {
 /// snapshot_network of the current TestHost, and: file (the trees of /run and /var/lib/cni with
 /// content), netns (names in /run/netns).
 [[nodiscard]] Snapshot snapshot_host();
+
+/// A JSON document in the same form: "<section> ips[0].address = ...".
+[[nodiscard]] Snapshot snapshot_of(const JsonRef& json, const std::string& section);
 
 /// "" when equal; else lines that are only in `before` ("-") or only in `after` ("+").
 [[nodiscard]] std::string difference(const Snapshot& before, const Snapshot& after);
