@@ -83,12 +83,15 @@ TEST_CASE("bridge CHECK: notices what is changed on the host and names it", "[br
            {"ip addr del 10.1.2.1/24 dev cni0", "ip addr add 10.1.2.1/24 dev cni0", "10.1.2.1/24"},
            {"ip addr del 2001:db8:1::1/64 dev cni0", "ip addr add 2001:db8:1::1/64 dev cni0 nodad",
             "2001:db8:1::1/64"},
-           {"sysctl -qw net.ipv4.ip_forward=0", "sysctl -qw net.ipv4.ip_forward=1",
-            "net/ipv4/ip_forward"},
-           {"sysctl -qw net.ipv6.conf.all.forwarding=0",
-            "sysctl -qw net.ipv6.conf.all.forwarding=1", "net/ipv6/conf/all/forwarding"},
        }) {
     require_noticed(checked, mutation);
+  }
+  for (const char* const key : {"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"}) {
+    checked.host.net().set_sysctl(key, "0");
+    const Output output = checked.check();
+    CHECK(code_of(output) == 101);
+    CHECK_THAT(message_of(output), contains(key));
+    checked.host.net().set_sysctl(key, "1");
   }
   require_noticed(checked, {"ip link set cni0 down", "", "cni0"});
   // Going down took the IPv6 address along.
