@@ -360,57 +360,6 @@ TEST_CASE("bridge ADD: an IPAM plugin without an address fails, and all is undon
   CHECK(difference(before, snapshot_host()) == "");
 }
 
-TEST_CASE("bridge ADD: the bridge's MAC does not follow its ports", "[bridge][add]") {
-  const bool gateway = GENERATE(true, false);
-  const Added first(bridge_conf(gateway ? kRouted : std::string_view()));
-  const std::string mac = link_of("cni0").root()["address"].string();
-  for (int i = 0; i < 6; ++i) {
-    const TestSandbox sandbox(concat("x", i));
-    const Attachment attachment{
-        .conf = first.attachment.conf, .netns = sandbox.path(), .id = concat("x", i)};
-    const cni::Json result = attachment.add();
-    CHECK(result.root()["interfaces"].items().at(0)["mac"].string() == mac);
-    CHECK(link_of("cni0").root()["address"].string() == mac);
-    attachment.del();
-    CHECK(link_of("cni0").root()["address"].string() == mac);
-  }
-  first.attachment.del();
-  CHECK(link_of("cni0").root()["address"].string() == mac);
-}
-
-TEST_CASE("bridge ADD: an administrator's bridge is adopted as it is", "[bridge][add]") {
-  const TestHost host;
-  tool("ip link add cni0 mtu 1450 type bridge stp_state 1 forward_delay 200");
-  const TestSandbox sandbox("c1");
-  const Attachment attachment{.conf = bridge_conf(kRouted), .netns = sandbox.path()};
-  const cni::Json result = attachment.add();
-  const cni::Json bridge = link_of("cni0");
-  CHECK(bridge.root()["linkinfo"]["info_data"]["stp_state"].text() == "1");
-  CHECK(flag(bridge, "UP"));
-  CHECK(result.root()["interfaces"].items().at(0)["mac"].string() ==
-        bridge.root()["address"].string());
-  CHECK(tool("cat /sys/class/net/cni0/addr_assign_type") == "3\n");
-  CHECK(attachment.run("CHECK", result).ok());
-  attachment.del();
-  CHECK(link_of("cni0").root()["address"].string() == bridge.root()["address"].string());
-  REQUIRE(run_gc(attachment.conf, {}).ok());
-  CHECK(has_link("cni0"));
-}
-
-TEST_CASE("bridge ADD: a bridge that lost its last port had no MAC of its own", "[bridge][add]") {
-  const TestHost host;
-  tool("ip link add cni0 type bridge");
-  tool("ip link add p0 type veth peer name p1");
-  tool("ip link set p0 master cni0");
-  tool("ip link del p0");
-  const TestSandbox sandbox("c1");
-  const Attachment attachment{.conf = bridge_conf(kRouted), .netns = sandbox.path()};
-  const cni::Json result = attachment.add();
-  CHECK(result.root()["interfaces"].items().at(0)["mac"].string() ==
-        link_of("cni0").root()["address"].string());
-  CHECK(attachment.run("CHECK", result).ok());
-}
-
 TEST_CASE("bridge ADD: a second ADD of the same attachment is refused and harms nothing",
           "[bridge][add]") {
   const Added added(bridge_conf(kDualStack));
