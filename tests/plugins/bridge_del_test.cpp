@@ -33,6 +33,7 @@ struct UsedHost {
     // Link-local addresses would change their state in the middle of a comparison.
     host.net().set_sysctl("net/ipv6/conf/default/accept_dad", "0");
     Attachment{.conf = conf, .netns = neighbour.path(), .id = "c0"}.add();
+    wait_for_addresses();
     before = without_hints(snapshot_host());
   }
   [[nodiscard]] Attachment attachment() const { return {.conf = conf, .netns = sandbox.path()}; }

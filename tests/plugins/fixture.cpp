@@ -169,9 +169,14 @@ std::vector<std::string> processes_here() {
   return out;
 }
 
+void wait_for_addresses() {
+  (void)eventually([] { return tool("ip -6 addr show tentative").empty(); });
+}
+
 Snapshot without_hints(Snapshot snapshot) {
   std::erase_if(snapshot.lines, [](const std::string& line) {
-    return line.find("/last_reserved_ip.") != std::string::npos;
+    return line.find("/last_reserved_ip.") != std::string::npos ||
+           line.starts_with("file /run/cnipp");
   });
   return snapshot;
 }

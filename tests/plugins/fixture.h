@@ -72,7 +72,10 @@ Output run_gc(const std::string& conf, const std::vector<std::string>& valid_ids
 /// Processes in the current network namespace other than this one: "pid name".
 [[nodiscard]] std::vector<std::string> processes_here();
 
-/// Without what a released address leaves behind on purpose: where the next search starts.
+/// Waits until the kernel has finished with new IPv6 addresses of the host, which it does later.
+void wait_for_addresses();
+
+/// Without what stays on purpose: where the next search for an address starts, our lock files.
 [[nodiscard]] Snapshot without_hints(Snapshot snapshot);
 
 /// CNIPP_SWEEP=full in the environment: take every point and every round, however long it lasts.

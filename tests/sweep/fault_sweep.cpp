@@ -59,6 +59,7 @@ int sweep_call(const TestHost& host, const Attachment& attachment, const TestSan
   attachment.add();
   attachment.del();
   REQUIRE(run_gc(attachment.conf, others).ok());
+  wait_for_addresses();
   const Snapshot host_before = without_hints(snapshot_host());
   const Snapshot container_before = snapshot_network(sandbox.net());
   int n = 1, points = 0;

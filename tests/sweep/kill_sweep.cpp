@@ -101,6 +101,7 @@ struct SweepHost {
     Attachment{.conf = conf, .netns = neighbour.path(), .id = "c0"}.add();
     attachment.add();
     attachment.del();
+    wait_for_addresses();
     host_before = without_hints(snapshot_host());
     container_before = snapshot_network(sandbox.net());
   }
