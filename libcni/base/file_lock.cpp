@@ -71,15 +71,16 @@ class Alarm {
 
 }  // namespace
 
-FileLock FileLock::acquire(const std::string& path, unsigned mode) {
-  return acquire(open_file(path, O_RDONLY | O_CREAT, mode), path);
+FileLock FileLock::acquire(const std::string& path, unsigned mode, Kind kind) {
+  return acquire(open_file(path, O_RDONLY | O_CREAT, mode), path, kind);
 }
 
-FileLock FileLock::acquire(Fd fd, const std::string& path) {
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return FileLock(std::move(fd));
+FileLock FileLock::acquire(Fd fd, const std::string& path, Kind kind) {
+  const int operation = kind == Kind::kShared ? LOCK_SH : LOCK_EX;
+  if (::flock(fd.get(), operation | LOCK_NB) == 0) return FileLock(std::move(fd));
   if (errno != EWOULDBLOCK && errno != EINTR) throw_errno(concat("lock ", quote(path)));
   const Alarm alarm(Deadline::remaining());
-  while (::flock(fd.get(), LOCK_EX) != 0) {
+  while (::flock(fd.get(), operation) != 0) {
     if (errno != EINTR) throw_errno(concat("lock ", quote(path)));
     if (Deadline::passed()) Deadline::expired(concat("lock ", quote(path), holder(fd.get())));
   }

@@ -8,15 +8,19 @@
 
 namespace cni {
 
-/// An exclusive flock(2) on a file or directory; released by the destructor and by the kernel when
+/// A flock(2) on a file or directory; released by the destructor and by the kernel when
 /// the process dies. Waits within the verb's Deadline, then throws Error{kTryAgain} naming the
 /// holder (from /proc/locks) where it can be told.
 class [[nodiscard]] FileLock {
  public:
+  /// Any number hold a shared lock at once, or one an exclusive one.
+  enum class Kind : unsigned char { kExclusive, kShared };
+
   /// Opens path read-only, creating it with `mode`. Missing parent directories are an error.
-  static FileLock acquire(const std::string& path, unsigned mode = 0600);
+  static FileLock acquire(const std::string& path, unsigned mode = 0600,
+                          Kind kind = Kind::kExclusive);
   /// Locks an open descriptor; `path` is for messages.
-  static FileLock acquire(Fd fd, const std::string& path);
+  static FileLock acquire(Fd fd, const std::string& path, Kind kind = Kind::kExclusive);
 
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
 

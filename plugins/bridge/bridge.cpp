@@ -71,13 +71,14 @@ Attached attach(Job& job) {
   options.container_mac = job.conf.mac;
   options.port.port_hairpin = job.conf.hairpin_mode;
   options.port.port_isolated = job.conf.port_isolation;
+  const auto lock = lock_bridges(FileLock::Kind::kShared);
   for (int tries = 0; tries < kAttachTries; ++tries) {
     const Link bridge = ensure_bridge(job.host, job.conf, job.rollback);
     options.master = bridge.ifindex;
     const auto veth =
         create_veth(job.host, job.sandbox, job.request.ifname, job.owner, options, job.rollback);
     if (veth) return {bridge, *veth, std::nullopt};
-    // A failing ADD or a GC removed the bridge between our two requests.
+    // An administrator removed the bridge between our two requests.
   }
   throw Error(ErrorCode::kTryAgain, concat("bridge ", quote(job.conf.bridge), " comes and goes"));
 }

@@ -37,6 +37,7 @@ void require_bridge(const Link& link) {
 
 /// Undoes a creation, also one whose answer never arrived, unless a port has joined.
 void undo_creation(Host& host, const std::string& name, bool created) {
+  const auto lock = lock_bridges(FileLock::Kind::kExclusive);
   const auto bridge = netlink::find_link(host.route(), name);
   if (!bridge || bridge->kind != "bridge") return;
   const bool unfinished = bridge->alias.empty() && !bridge->is_up();
@@ -158,6 +159,16 @@ std::size_t count_ports(Host& host, const Link& bridge, int own_port) {
   }));
 }
 
+std::optional<FileLock> lock_bridges(FileLock::Kind kind) {
+  try {
+    make_directories(kRunDir, 0700);
+    return FileLock::acquire(concat(kRunDir, "/bridge.lock"), 0600, kind);
+  } catch (const KernelError& error) {
+    log::warn(concat("bridges are not locked: ", error.what()));
+    return std::nullopt;
+  }
+}
+
 Link ensure_bridge(Host& host, const Config& conf, Rollback& rollback) {
   const log::Step timed("ensure the bridge");
   Found found = create_or_find(host, conf, rollback);
@@ -211,9 +222,8 @@ void ensure_gateways(Host& host, const Config& conf, const GatewayPlace& place,
 
 void pin_mac(Host& host, const Link& bridge) {
   if (bridge.alias == kOurAlias) return;  // pinned at creation
-  make_directories(kRunDir, 0700);
-  // Under a lock: two that each write back what they had read before would pin different addresses.
-  const FileLock lock = FileLock::acquire(concat(kRunDir, "/bridge.lock"));
+  // Two that each write back what they had read before would pin different addresses.
+  const auto lock = lock_bridges(FileLock::Kind::kExclusive);
   const Link now = netlink::get_link(host.route(), bridge.name);
   const Mac mac = now.mac.is_zero() ? Mac::random() : now.mac;
   Message change = netlink::change_link(now.ifindex, now.name, {.mac = mac});
@@ -221,12 +231,13 @@ void pin_mac(Host& host, const Link& bridge) {
 }
 
 void remove_unused_bridge(Host& host, const std::string& name) {
+  const auto lock = lock_bridges(FileLock::Kind::kExclusive);
   const auto bridge = netlink::find_link(host.route(), name);
   if (!bridge || bridge->kind != "bridge") return;
   if (bridge->alias != kOurAlias) return;
   if (count_ports(host, *bridge, 0) > 0) return;
   for (const Link& port : netlink::list_links(host.route(), bridge->ifindex)) {
-    // A container may have joined since they were counted.
+    // Somebody else's port may have joined since they were counted.
     if (port.alias != kGatewayPortAlias) return;
     netlink::delete_link_if_exists(host.route(), port.ifindex, port.name);
   }

@@ -2,15 +2,22 @@
 // Copyright the cnipp authors
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "attach/host.h"
+#include "base/file_lock.h"
 #include "base/rollback.h"
 #include "bridge_config.h"
 #include "netlink/link.h"
 
 /// The bridge itself: shared by all containers of its networks. DEL never removes it.
 namespace cni::bridge {
+
+/// Keeps bridges from being removed while ports join: ADD holds it shared from looking at the
+/// bridge to having a port on it, removal exclusively from counting the ports to deleting. nullopt,
+/// and a warning, where no lock file can be made.
+[[nodiscard]] std::optional<FileLock> lock_bridges(FileLock::Kind kind);
 
 /// Finds or creates the bridge, up. Throws Error{kConflict} when the name belongs to another kind
 /// of link. `rollback` removes a bridge made here, unless somebody has joined it.

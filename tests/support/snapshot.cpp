@@ -222,6 +222,8 @@ void add_files(const std::string& tree, Lines& lines) {
       it.disable_recursion_pending();
       continue;
     }
+    // The lock file of the bridges stays, as lock files do.
+    if (path == "/run/cnipp" || path.starts_with("/run/cnipp/")) continue;
     const std::string prefix = concat("file ", path, " ", permissions(path));
     if (it->is_regular_file()) {
       lines.push_back(concat(prefix, " ", shown_content(path)));
