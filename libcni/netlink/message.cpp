@@ -19,6 +19,14 @@ namespace {
 
 constexpr std::size_t kMaxMessage = 16384;
 
+/// The number as it stands in the attribute; `absent` when that is missing or too short.
+template <typename T>
+T number(std::span<const std::uint8_t> data, T absent) noexcept {
+  T value = absent;
+  if (data.size() >= sizeof value) std::memcpy(&value, data.data(), sizeof value);
+  return value;
+}
+
 }  // namespace
 
 Message::Message(std::uint16_t type, unsigned flags, std::string what)
@@ -107,10 +115,7 @@ std::span<const std::uint8_t> Attributes::bytes(int attribute) const noexcept {
 }
 
 std::uint32_t Attributes::u32(int attribute, std::uint32_t absent) const noexcept {
-  const auto data = bytes(attribute);
-  std::uint32_t value = absent;
-  if (data.size() >= sizeof value) std::memcpy(&value, data.data(), sizeof value);
-  return value;
+  return number(bytes(attribute), absent);
 }
 
 std::uint32_t Attributes::be32(int attribute, std::uint32_t absent) const noexcept {
@@ -118,22 +123,15 @@ std::uint32_t Attributes::be32(int attribute, std::uint32_t absent) const noexce
 }
 
 std::uint64_t Attributes::be64(int attribute) const noexcept {
-  const auto data = bytes(attribute);
-  std::uint64_t value = 0;
-  if (data.size() >= sizeof value) std::memcpy(&value, data.data(), sizeof value);
-  return be64toh(value);
+  return be64toh(number(bytes(attribute), std::uint64_t{0}));
 }
 
 std::uint16_t Attributes::u16(int attribute, std::uint16_t absent) const noexcept {
-  const auto data = bytes(attribute);
-  std::uint16_t value = absent;
-  if (data.size() >= sizeof value) std::memcpy(&value, data.data(), sizeof value);
-  return value;
+  return number(bytes(attribute), absent);
 }
 
 std::uint8_t Attributes::u8(int attribute, std::uint8_t absent) const noexcept {
-  const auto data = bytes(attribute);
-  return data.empty() ? absent : data.front();
+  return number(bytes(attribute), absent);
 }
 
 std::string Attributes::text(int attribute) const {
