@@ -18,10 +18,6 @@ namespace {
 const nft::Table kReferenceTable{nft::TableFamily::kInet, "cni_plugins_masquerade"};
 constexpr std::string_view kReferenceChain = "masq_checks";
 
-std::string_view tag_of(std::string_view comment) {
-  return comment.substr(0, comment.find_first_of(" ,"));
-}
-
 std::vector<nft::StoredRule> reference_rules(Host& host) {
   if (!host.has_nft()) return {};
   if (!nft::has_chain(host.nft(), kReferenceTable, kReferenceChain)) return {};
@@ -34,7 +30,7 @@ void remove_reference_rules(Host& host, const std::function<bool(std::string_vie
     const std::uint32_t seen = nft::generation(host.nft());
     nft::Transaction transaction;
     for (const nft::StoredRule& rule : reference_rules(host)) {
-      if (!chosen(tag_of(rule.comment))) continue;
+      if (!chosen(Owner::tag_of(rule.comment))) continue;
       nft::delete_rule(transaction, kReferenceTable, kReferenceChain, rule.handle);
     }
     if (transaction.empty()) return true;
@@ -90,8 +86,9 @@ void Masquerade::check(MasqueradeBackend backend, const std::vector<IpNet>& addr
     if (error.code() != ErrorCode::kMismatch) throw;
     // Made before an upgrade?
     const auto rules = reference_rules(host_);
-    const auto own = std::ranges::count_if(
-        rules, [&](const nft::StoredRule& rule) { return tag_of(rule.comment) == owner_.tag(); });
+    const auto own = std::ranges::count_if(rules, [&](const nft::StoredRule& rule) {
+      return Owner::tag_of(rule.comment) == owner_.tag();
+    });
     if (own >= static_cast<std::ptrdiff_t>(addresses.size())) return;
     if (!iptables::may_exist(host_, target)) throw;
     iptables::check(target, addresses);

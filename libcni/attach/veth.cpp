@@ -20,10 +20,7 @@ using netlink::Message;
 constexpr std::size_t kNameDigits = 11;  // IFNAMSIZ leaves 15 bytes
 constexpr std::size_t kMaxAlias = 255;   // IFALIASZ - 1
 
-std::string_view tag_of(const Link& link) {
-  const std::string_view alias = link.alias;
-  return alias.substr(0, alias.find_first_of(" ,"));
-}
+std::string_view tag_of(const Link& link) { return Owner::tag_of(link.alias); }
 
 /// A link without label is one whose ADD was killed before the label was written: only our names
 /// look like this.

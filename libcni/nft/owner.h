@@ -20,6 +20,10 @@ class Owner {
   [[nodiscard]] static std::string network_tag(std::string_view network);
   /// Whether the text has the form of a tag, anybody's.
   [[nodiscard]] static bool is_tag(std::string_view text) noexcept;
+  /// The tag at the beginning of a label: the text up to the first blank or comma.
+  [[nodiscard]] static std::string_view tag_of(std::string_view label) noexcept {
+    return label.substr(0, label.find_first_of(" ,"));
+  }
   /// The tag, a blank, `extra`, and the names in clear for people, cut to `limit` bytes.
   [[nodiscard]] std::string label(std::string_view extra, std::size_t limit) const;
 

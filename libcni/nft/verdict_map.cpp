@@ -14,6 +14,7 @@
 #include "base/deadline.h"
 #include "base/error.h"
 #include "nft/expr.h"
+#include "nft/owner.h"
 
 namespace cni::nft {
 namespace {
@@ -76,9 +77,7 @@ std::string jump_of(const Attributes& rule) {
 
 }  // namespace
 
-std::string_view Element::tag() const noexcept {
-  return std::string_view(comment).substr(0, comment.find_first_of(" ,"));
-}
+std::string_view Element::tag() const noexcept { return Owner::tag_of(comment); }
 
 std::optional<Element> find_element(Socket& socket, const VerdictMap& map,
                                     std::span<const std::uint8_t> key) {
