@@ -12,8 +12,7 @@
 
 /// Masquerading with iptables, in the chains and with the comments of the reference implementation,
 /// so that either can remove what the other made: chain CNI-<24 hex digits of SHA-512(network id)>,
-/// a jump from POSTROUTING for each address. Runs `iptables-save` and one `iptables-restore
-/// --noflush -w` a family. Acts in the calling thread's namespace, which is the host's.
+/// a jump from POSTROUTING for each address. Through attach/xtables.h.
 namespace cni::iptables {
 
 /// An attachment as the reference's objects know it: the interface name is not part of them.
@@ -35,7 +34,5 @@ void collect(Host& host, std::string_view network,
 
 /// True when a chain of this name may be there; false is certain.
 [[nodiscard]] bool may_exist(Host& host, const Target& target);
-/// Throws Error{kNotAvailable} when the programs are missing.
-void require_available();
 
 }  // namespace cni::iptables

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "attach/iptables.h"
+#include "attach/xtables.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "nft/verdict_map.h"
@@ -95,15 +96,8 @@ void Masquerade::check(MasqueradeBackend backend, const std::vector<IpNet>& addr
   }
 }
 
-void Masquerade::collect(Host& host, std::string_view network,
-                         const std::vector<Attachment>& valid) {
-  std::vector<std::string> tags;
-  for (const Attachment& attachment : valid) {
-    tags.push_back(Owner(network, attachment.container_id, attachment.ifname).tag());
-  }
-  const auto keep = [&](std::string_view tag) {
-    return std::ranges::find(tags, tag) != tags.end();
-  };
+void Masquerade::collect(Host& host, std::string_view network, const OwnerSet& valid) {
+  const auto keep = [&](std::string_view tag) { return valid.contains(tag); };
   ErrorList errors;
   errors.attempt("collect masquerading", [&] {
     if (!host.has_nft()) return;
@@ -116,15 +110,14 @@ void Masquerade::collect(Host& host, std::string_view network,
         host, [&](std::string_view tag) { return tag.starts_with(prefix) && !keep(tag); });
   });
   errors.attempt("collect iptables rules", [&] {
-    iptables::collect(host, network, [&](std::string_view id) {
-      return std::ranges::any_of(valid, [&](const Attachment& a) { return a.container_id == id; });
-    });
+    iptables::collect(host, network,
+                      [&](std::string_view id) { return valid.contains_container(id); });
   });
   errors.throw_if_any();
 }
 
 void Masquerade::probe(Host& host, MasqueradeBackend backend) {
-  if (backend == MasqueradeBackend::kIptables) return iptables::require_available();
+  if (backend == MasqueradeBackend::kIptables) return xtables::require_available();
   nft::masquerade::probe(host.nft());
 }
 

@@ -8,8 +8,8 @@
 
 #include "attach/host.h"
 #include "model/config.h"
+#include "model/owner.h"
 #include "nft/masquerade.h"
-#include "nft/owner.h"
 
 /// Masquerading whichever way it is done: our own nf_tables table, iptables as the reference does
 /// it, and the reference's nftables rules, which we check and remove but never make.
@@ -32,7 +32,7 @@ class Masquerade {
   void check(MasqueradeBackend backend, const std::vector<IpNet>& addresses);
 
   /// For GC: removes what belongs to attachments of the network that are not in `valid`.
-  static void collect(Host& host, std::string_view network, const std::vector<Attachment>& valid);
+  static void collect(Host& host, std::string_view network, const OwnerSet& valid);
   /// Throws when the backend cannot be used here.
   static void probe(Host& host, MasqueradeBackend backend);
 

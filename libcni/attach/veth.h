@@ -8,8 +8,8 @@
 
 #include "attach/host.h"
 #include "base/rollback.h"
+#include "model/owner.h"
 #include "netlink/link.h"
-#include "nft/owner.h"
 
 namespace cni {
 

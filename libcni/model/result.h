@@ -21,12 +21,14 @@ struct Interface {
   std::string sandbox;  // empty: on the host
   std::string socket_path;
   std::string pci_id;
+  friend bool operator==(const Interface&, const Interface&) = default;
 };
 
 struct IpConfig {
   std::optional<int> interface;  // index into Result::interfaces
   IpNet address;
   std::optional<IpAddress> gateway;
+  friend bool operator==(const IpConfig&, const IpConfig&) = default;
 };
 
 struct Route {
@@ -70,6 +72,7 @@ struct Result {
   /// The first interface of this name and sandbox, or nullptr.
   [[nodiscard]] const Interface* find_interface(std::string_view name,
                                                 std::string_view sandbox) const noexcept;
+  friend bool operator==(const Result&, const Result&) = default;
 };
 
 /// Reads a result of any supported version. The document's own cniVersion decides; without one,

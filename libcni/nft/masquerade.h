@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "model/ip.h"
+#include "model/owner.h"
 #include "netlink/socket.h"
-#include "nft/owner.h"
 
 /// Source address translation of containers, in our own nf_tables table:
 ///

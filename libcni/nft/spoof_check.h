@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "model/ip.h"
+#include "model/owner.h"
 #include "netlink/socket.h"
-#include "nft/owner.h"
 
 /// Drops frames that a container sends with another source MAC than its own, in our own nf_tables
 /// table of the bridge family:

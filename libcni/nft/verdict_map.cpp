@@ -13,8 +13,8 @@
 #include "base/concat.h"
 #include "base/deadline.h"
 #include "base/error.h"
+#include "model/owner.h"
 #include "nft/expr.h"
-#include "nft/owner.h"
 
 namespace cni::nft {
 namespace {

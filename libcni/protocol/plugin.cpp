@@ -108,11 +108,25 @@ void start_deadline(const Request& request) {
   }
 }
 
+/// The result as JSON. A chained plugin that changed nothing passes on what it was given, members
+/// that we do not know included (specification 1.1.0, section 2 "Plugin Delegation", 5 "ADD").
+std::string result_text(const Request& request, const Result& result) {
+  const SpecVersion version = request.conf.version;
+  Json json = to_json(result, version);
+  const JsonRef given = request.conf.root()["prevResult"];
+  if (request.conf.prev_result_if_usable() == result &&
+      given["cniVersion"].string_or(text(version)) == text(version)) {
+    json = Json(given);
+    json.set("cniVersion", text(version));
+  }
+  return json.dump(kIndent);
+}
+
 std::string dispatch(const Plugin& plugin, const Request& request) {
   const log::Step timed("verb");
   switch (request.command) {
     case Command::kAdd:
-      return to_json(plugin.add(request), request.conf.version).dump(kIndent);
+      return result_text(request, plugin.add(request));
     case Command::kDel:
       plugin.del(request);
       break;

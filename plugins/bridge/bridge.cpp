@@ -217,25 +217,18 @@ void del(const Request& request) {
 void gc(const Request& request) {
   const ValidAttachments valid = request.conf.valid_attachments();
   if (!valid) return;  // nothing is known: nothing may be taken away
-  std::vector<std::string> tags;
-  for (const Attachment& attachment : *valid) {
-    tags.push_back(Owner(request.conf.name, attachment.container_id, attachment.ifname).tag());
-  }
-  std::ranges::sort(tags);
-  const auto keep = [&](std::string_view tag) {
-    return std::ranges::binary_search(tags, tag, {},
-                                      [](const auto& t) -> std::string_view { return t; });
-  };
+  const OwnerSet owners(request.conf.name, *valid);
+  const auto keep = [&](std::string_view tag) { return owners.contains(tag); };
   const Config conf = Config::parse_leniently(request);
   Host host;
   ErrorList errors;
   errors.attempt("collect masquerading",
-                 [&] { Masquerade::collect(host, request.conf.name, *valid); });
+                 [&] { Masquerade::collect(host, request.conf.name, owners); });
   errors.attempt("collect spoof checks", [&] {
     if (host.has_nft()) spoof_check::collect(host.nft(), request.conf.name, keep);
   });
   errors.attempt("collect veth pairs", [&] { collect_veths(host, request.conf.name, keep); });
-  if (tags.empty() && !conf.bridge.empty()) {
+  if (owners.empty() && !conf.bridge.empty()) {
     errors.attempt("remove the bridge", [&] { remove_unused_bridge(host, conf.bridge); });
   }
   errors.attempt("collect addresses", [&] { ipam::gc(request); });

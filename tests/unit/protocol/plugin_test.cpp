@@ -5,6 +5,7 @@
 #include <new>
 #include <stdexcept>
 
+#include "base/concat.h"
 #include "base/deadline.h"
 #include "base/error.h"
 #include "base/fd.h"
@@ -12,6 +13,7 @@
 #include "support/catch.h"
 #include "support/temp_dir.h"
 
+using cni::concat;
 using cni::Environment;
 using cni::Error;
 using cni::ErrorCode;
@@ -99,6 +101,23 @@ TEST_CASE("run: the result is in the configuration's version, with four blanks",
   REQUIRE(outcome.out ==
           "{\n    \"cniVersion\": \"0.2.0\",\n    \"dns\": {},\n    \"ip4\": {\n"
           "        \"ip\": \"10.0.0.2/24\"\n    }\n}");
+}
+
+TEST_CASE("run: a result that the plugin did not change passes on as it was given", "[plugin]") {
+  const auto conf = [](std::string_view address, std::string_view version) {
+    return concat(R"({"name":"n","cniVersion":"1.1.0","type":"fake","prevResult":{"cniVersion":")",
+                  version, R"(","ips":[{"address":")", address,
+                  R"("}],"routes":[],"vendor":{"rack":7}}})");
+  };
+  const Outcome same = run(environment("ADD"), conf("10.0.0.2/24", "1.1.0"));
+  CHECK(Json::parse(same.out).root().text() ==
+        R"({"cniVersion":"1.1.0","ips":[{"address":"10.0.0.2/24"}],"routes":[],)"
+        R"("vendor":{"rack":7}})");
+  const Outcome changed = run(environment("ADD"), conf("10.0.0.3/24", "1.1.0"));
+  CHECK_FALSE(Json::parse(changed.out).root()["vendor"].present());
+  const Outcome older = run(environment("ADD"), conf("10.0.0.2/24", "1.0.0"));
+  CHECK(Json::parse(older.out).root()["cniVersion"].string() == "1.1.0");
+  CHECK_FALSE(Json::parse(older.out).root()["vendor"].present());
 }
 
 TEST_CASE("run: VERSION reads no input and looks at no other variable", "[plugin]") {

@@ -4,6 +4,9 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "model/config.h"
 
 namespace cni {
 
@@ -30,6 +33,20 @@ class Owner {
  private:
   std::string tag_;
   std::string names_;
+};
+
+/// The attachments of a network that GC keeps.
+class OwnerSet {
+ public:
+  OwnerSet(std::string_view network, const std::vector<Attachment>& attachments);
+  [[nodiscard]] bool contains(std::string_view tag) const noexcept;
+  /// Whether any attachment of this container is among them.
+  [[nodiscard]] bool contains_container(std::string_view container_id) const noexcept;
+  [[nodiscard]] bool empty() const noexcept { return tags_.empty(); }
+
+ private:
+  std::vector<std::string> tags_;        // sorted
+  std::vector<std::string> containers_;  // sorted
 };
 
 }  // namespace cni

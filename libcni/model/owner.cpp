@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "nft/owner.h"
+#include "model/owner.h"
+
+#include <algorithm>
 
 #include "base/concat.h"
 #include "base/hash.h"
@@ -9,6 +11,12 @@ namespace cni {
 namespace {
 
 constexpr std::size_t kDigits = 16;
+
+bool has(const std::vector<std::string>& sorted, std::string_view text) {
+  const auto found = std::ranges::lower_bound(
+      sorted, text, {}, [](const std::string& s) -> std::string_view { return s; });
+  return found != sorted.end() && *found == text;
+}
 
 }  // namespace
 
@@ -32,6 +40,21 @@ std::string Owner::label(std::string_view extra, std::size_t limit) const {
   std::string out = concat(tag_, extra.empty() ? "" : " ", extra, ", ", names_);
   if (out.size() > limit) out.resize(limit);
   return out;
+}
+
+OwnerSet::OwnerSet(std::string_view network, const std::vector<Attachment>& attachments) {
+  for (const Attachment& attachment : attachments) {
+    tags_.push_back(Owner(network, attachment.container_id, attachment.ifname).tag());
+    containers_.push_back(attachment.container_id);
+  }
+  std::ranges::sort(tags_);
+  std::ranges::sort(containers_);
+}
+
+bool OwnerSet::contains(std::string_view tag) const noexcept { return has(tags_, tag); }
+
+bool OwnerSet::contains_container(std::string_view container_id) const noexcept {
+  return has(containers_, container_id);
 }
 
 }  // namespace cni
