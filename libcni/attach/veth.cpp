@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <memory>
 
+#include "attach/configure_interface.h"
 #include "attach/sysctl.h"
 #include "base/concat.h"
 #include "base/error.h"
@@ -19,6 +20,8 @@ using netlink::Message;
 
 constexpr std::size_t kNameDigits = 11;  // IFNAMSIZ leaves 15 bytes
 constexpr std::size_t kMaxAlias = 255;   // IFALIASZ - 1
+
+[[noreturn]] void differs(const std::string& what) { throw Error(ErrorCode::kMismatch, what); }
 
 std::string_view tag_of(const Link& link) { return Owner::tag_of(link.alias); }
 
@@ -145,6 +148,32 @@ std::optional<Link> find_host_veth(Host& host, const Owner& owner, bool thorough
     if (tag_of(candidate) == owner.tag()) return std::move(candidate);
   }
   return std::nullopt;
+}
+
+Link check_container_veth(Sandbox& sandbox, const Request& request, const Result& previous) {
+  const Interface* const reported = previous.find_interface(request.ifname, request.netns);
+  if (reported == nullptr) {
+    differs(concat("prevResult.interfaces: no entry for ", quote(request.ifname), " in sandbox ",
+                   quote(request.netns)));
+  }
+  auto link = netlink::find_link(sandbox.route(), request.ifname);
+  if (!link) differs(concat("interface ", quote(request.ifname), " is missing in the container"));
+  if (link->kind != "veth") differs(concat("interface ", quote(request.ifname), " is no veth"));
+  check_reported(*link, *reported);
+  return *std::move(link);
+}
+
+Link check_host_veth(Host& host, const Result& previous, const Link& container) {
+  for (const Interface& reported : previous.interfaces) {
+    if (!reported.sandbox.empty()) continue;
+    auto link = netlink::find_link(host.route(), reported.name);
+    if (!link || link->kind != "veth" || link->ifindex != container.peer) continue;
+    check_reported(*link, reported);
+    if (!link->is_up()) differs(concat("link ", quote(link->name), " is down"));
+    return *std::move(link);
+  }
+  differs(concat("no host veth of prevResult.interfaces is the peer of ", quote(container.name),
+                 " in the container"));
 }
 
 void delete_veth(Host& host, std::optional<Sandbox>& sandbox, const std::string& ifname,

@@ -9,7 +9,9 @@
 #include "attach/host.h"
 #include "base/rollback.h"
 #include "model/owner.h"
+#include "model/result.h"
 #include "netlink/link.h"
+#include "protocol/request.h"
 
 namespace cni {
 
@@ -47,6 +49,15 @@ std::optional<VethPair> create_veth(Host& host, Sandbox& sandbox, const std::str
 /// by label alone.
 [[nodiscard]] std::optional<netlink::Link> find_host_veth(Host& host, const Owner& owner,
                                                           bool thorough);
+
+/// The container's end as prevResult reports it: a veth with its MAC and MTU. Throws
+/// Error{kMismatch}.
+[[nodiscard]] netlink::Link check_container_veth(Sandbox& sandbox, const Request& request,
+                                                 const Result& previous);
+/// The host end that prevResult reports, whatever its name: up, and the peer of the container's
+/// end. Throws Error{kMismatch}.
+[[nodiscard]] netlink::Link check_host_veth(Host& host, const Result& previous,
+                                            const netlink::Link& container);
 
 /// Deletes the pair from whichever end is found. Succeeds when there is none. In the container only
 /// a veth that is not labelled as another attachment's is taken.

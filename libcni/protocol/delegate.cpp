@@ -124,7 +124,16 @@ Result finish_add(Delegate& delegate) {
 void check(const Request& request) { run_ipam(request, Command::kCheck); }
 void del(const Request& request) { run_ipam(request, Command::kDel); }
 void gc(const Request& request) { run_ipam(request, Command::kGc); }
-void status(const Request& request) { run_ipam(request, Command::kStatus); }
+
+void status(const Request& request) {
+  try {
+    run_ipam(request, Command::kStatus);
+  } catch (const Error& error) {
+    // The plugin is missing, or fails without an answer of its own.
+    if (error.code() != ErrorCode::kDelegate) throw;
+    throw Error(ErrorCode::kNotAvailable, error.msg(), error.details());
+  }
+}
 
 }  // namespace ipam
 }  // namespace cni

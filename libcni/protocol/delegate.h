@@ -55,6 +55,7 @@ Result finish_add(Delegate& delegate);
 void check(const Request& request);
 void del(const Request& request);
 void gc(const Request& request);
+/// Throws the plugin's own error, Error{kNotAvailable} when it could not be run.
 void status(const Request& request);
 
 }  // namespace ipam

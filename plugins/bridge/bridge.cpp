@@ -10,16 +10,14 @@
 // Options and examples: docs/plugins/bridge.md
 #include "bridge.h"
 
-#include <linux/if.h>
-
-#include <algorithm>
 #include <cerrno>
 #include <utility>
 
 #include "attach/configure_interface.h"
+#include "attach/detach.h"
 #include "attach/host.h"
+#include "attach/layer3.h"
 #include "attach/masquerade.h"
-#include "attach/sysctl.h"
 #include "attach/veth.h"
 #include "base/concat.h"
 #include "base/deadline.h"
@@ -29,8 +27,6 @@
 #include "bridge_config.h"
 #include "bridge_link.h"
 #include "layer3.h"
-#include "netlink/address.h"
-#include "nft/masquerade.h"
 #include "nft/spoof_check.h"
 #include "protocol/delegate.h"
 #include "vlan.h"
@@ -98,10 +94,6 @@ void restrict_port(Job& job, Attached& attached) {
   spoof_check::add(job.host.nft(), job.owner, port.name, attached.veth.container.mac);
 }
 
-void enable_forwarding(const std::vector<IpNet>& gateways) {
-  for (const char* entry : forwarding_entries(gateways)) sysctl::write(entry, "1");
-}
-
 void configure_layer3(Job& job, const Attached& attached, const Result& result) {
   configure_interface(job.sandbox, attached.veth.container, result, kContainerIndex,
                       job.conf.enable_dad ? netlink::Dad::kPerform : netlink::Dad::kSkip);
@@ -113,29 +105,14 @@ void configure_layer3(Job& job, const Attached& attached, const Result& result) 
                     gateways_of(result), job.rollback);
     pin_mac(job.host, attached.bridge);
   }
-  if (!job.conf.ip_masq) return;
-  const log::Step timed("masquerade");
-  std::vector<IpAddress> addresses;
-  for (const IpConfig& ip : result.ips) addresses.push_back(ip.address.address);
-  job.rollback.on_failure("remove masquerading", [&job, addresses] {
-    masquerade_of(job.host, job.request).remove(addresses);
-    nft::masquerade::remove_unused(job.host.nft());
-  });
-  masquerade_of(job.host, job.request).add(job.conf.ip_masq_backend, addresses_of(result));
+  if (job.conf.ip_masq) {
+    masquerade(job.host, job.request, job.conf.ip_masq_backend, result, job.rollback);
+  }
 }
 
 void set_container_up(Job& job, const Link& container) {
   netlink::Message up = netlink::change_link(container.ifindex, container.name, {.up = true});
   job.sandbox.route().transact(up);
-}
-
-Interface describe(const Link& link, std::string_view sandbox) {
-  Interface out;
-  out.name = link.name;
-  out.mac = link.mac.text();
-  out.mtu = link.mtu;
-  out.sandbox = sandbox;
-  return out;
 }
 
 /// The interfaces of the result, as the kernel has them at the end.
@@ -180,67 +157,26 @@ Result add(const Request& request) {
   return result;
 }
 
-/// Addresses the attachment may have had: from what the runtime remembers, else from the container.
-std::vector<IpAddress> likely_addresses(const Request& request, std::optional<Sandbox>& sandbox) {
-  std::vector<IpAddress> out;
-  if (const auto previous = request.conf.prev_result_if_usable()) {
-    for (const IpConfig& ip : previous->ips) out.push_back(ip.address.address);
-  }
-  if (!out.empty() || !sandbox) return out;
-  const auto link = netlink::find_link(sandbox->route(), request.ifname);
-  if (!link) return out;
-  for (const netlink::Address& address : netlink::list_addresses(sandbox->route(), link->ifindex)) {
-    if (!address.net.address.is_link_local()) out.push_back(address.net.address);
-  }
-  return out;
-}
-
 void del(const Request& request) {
-  const Owner owner(request.conf.name, request.container_id, request.ifname);
-  Host host;
-  ErrorList errors;
-  std::optional<Sandbox> sandbox;
-  errors.attempt("open netns", [&] { sandbox = Sandbox::open_if_exists(request, host); });
-  // nf_tables first: the kernel frees what was removed while it takes its time over the link.
-  errors.attempt("remove masquerading",
-                 [&] { masquerade_of(host, request).remove(likely_addresses(request, sandbox)); });
-  errors.attempt("remove the spoof check", [&] {
-    if (host.has_nft()) spoof_check::remove(host.nft(), host_veth_name(owner));
+  detach(request, [](Host& host, const Owner& owner, ErrorList& errors) {
+    errors.attempt("remove the spoof check", [&] {
+      if (host.has_nft()) spoof_check::remove(host.nft(), host_veth_name(owner));
+    });
   });
-  const bool gone = errors.attempt("delete the veth pair",
-                                   [&] { delete_veth(host, sandbox, request.ifname, owner); });
-  // Never while a device may still use the addresses.
-  if (gone) errors.attempt("release addresses", [&] { ipam::del(request); });
-  errors.throw_if_any();
 }
 
 void gc(const Request& request) {
-  const ValidAttachments valid = request.conf.valid_attachments();
-  if (!valid) return;  // nothing is known: nothing may be taken away
-  const OwnerSet owners(request.conf.name, *valid);
-  const auto keep = [&](std::string_view tag) { return owners.contains(tag); };
-  const Config conf = Config::parse_leniently(request);
-  Host host;
-  ErrorList errors;
-  errors.attempt("collect masquerading",
-                 [&] { Masquerade::collect(host, request.conf.name, owners); });
-  errors.attempt("collect spoof checks", [&] {
-    if (host.has_nft()) spoof_check::collect(host.nft(), request.conf.name, keep);
+  collect(request, [&](Host& host, const OwnerSet& valid, ErrorList& errors) {
+    errors.attempt("collect spoof checks", [&] {
+      if (!host.has_nft()) return;
+      spoof_check::collect(host.nft(), request.conf.name,
+                           [&](std::string_view tag) { return valid.contains(tag); });
+    });
+    const Config conf = Config::parse_leniently(request);
+    if (valid.empty() && !conf.bridge.empty()) {
+      errors.attempt("remove the bridge", [&] { remove_unused_bridge(host, conf.bridge); });
+    }
   });
-  errors.attempt("collect veth pairs", [&] { collect_veths(host, request.conf.name, keep); });
-  if (owners.empty() && !conf.bridge.empty()) {
-    errors.attempt("remove the bridge", [&] { remove_unused_bridge(host, conf.bridge); });
-  }
-  errors.attempt("collect addresses", [&] { ipam::gc(request); });
-  errors.throw_if_any();
-}
-
-void require_possible(std::string_view key, const std::function<void()>& probe) {
-  try {
-    probe();
-  } catch (const KernelError& error) {
-    throw Error(ErrorCode::kNotAvailable, concat(key, ": ", error.msg()), error.details());
-  }
 }
 
 void status(const Request& request) {
@@ -255,13 +191,7 @@ void status(const Request& request) {
   if (conf.mac_spoof_check) {
     require_possible("macspoofchk", [&] { spoof_check::probe(host.nft()); });
   }
-  try {
-    ipam::status(request);
-  } catch (const Error& error) {
-    // The plugin is missing, or fails without an answer of its own.
-    if (error.code() != ErrorCode::kDelegate) throw;
-    throw Error(ErrorCode::kNotAvailable, error.msg(), error.details());
-  }
+  ipam::status(request);
 }
 
 }  // namespace

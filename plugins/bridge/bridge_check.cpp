@@ -8,7 +8,8 @@
 
 #include "attach/configure_interface.h"
 #include "attach/host.h"
-#include "attach/sysctl.h"
+#include "attach/layer3.h"
+#include "attach/veth.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "bridge_config.h"
@@ -46,43 +47,22 @@ Link check_bridge(Host& host, const Config& conf, const Result& previous) {
   return *bridge;
 }
 
-Link check_container(Sandbox& sandbox, const Request& request, const Result& previous) {
-  const Interface* const reported = previous.find_interface(request.ifname, request.netns);
-  if (reported == nullptr) {
-    differs(concat("prevResult.interfaces: no entry for ", quote(request.ifname), " in sandbox ",
-                   quote(request.netns)));
-  }
-  const auto link = netlink::find_link(sandbox.route(), request.ifname);
-  if (!link) differs(concat("interface ", quote(request.ifname), " is missing in the container"));
-  if (link->kind != "veth") differs(concat("interface ", quote(request.ifname), " is no veth"));
-  check_reported(*link, *reported);
-  return *link;
-}
-
 Link check_port(Host& host, const Config& conf, const Link& bridge, const Link& container,
                 const Result& previous) {
-  for (const Interface& reported : previous.interfaces) {
-    if (!reported.sandbox.empty() || reported.name == conf.bridge) continue;
-    const auto port = netlink::find_link(host.route(), reported.name);
-    if (!port || port->kind != "veth" || port->ifindex != container.peer) continue;
-    check_reported(*port, reported);
-    if (port->master != bridge.ifindex) {
-      differs(concat("link ", quote(port->name), " is not a port of bridge ", quote(bridge.name)));
-    }
-    if (!port->is_up()) differs(concat("link ", quote(port->name), " is down"));
-    if (!port->port || port->port->hairpin != conf.hairpin_mode) {
-      differs(concat("link ", quote(port->name), ": hairpin mode is not ",
-                     conf.hairpin_mode ? "on" : "off"));
-    }
-    if (port->port->isolated != conf.port_isolation) {
-      differs(concat("link ", quote(port->name), ": port isolation is not ",
-                     conf.port_isolation ? "on" : "off"));
-    }
-    check_port_vlans(host, conf, *port);
-    return *port;
+  const Link port = check_host_veth(host, previous, container);
+  if (port.master != bridge.ifindex) {
+    differs(concat("link ", quote(port.name), " is not a port of bridge ", quote(bridge.name)));
   }
-  differs(concat("no host veth of prevResult.interfaces is the peer of ", quote(container.name),
-                 " in the container"));
+  if (!port.port || port.port->hairpin != conf.hairpin_mode) {
+    differs(concat("link ", quote(port.name), ": hairpin mode is not ",
+                   conf.hairpin_mode ? "on" : "off"));
+  }
+  if (port.port->isolated != conf.port_isolation) {
+    differs(concat("link ", quote(port.name), ": port isolation is not ",
+                   conf.port_isolation ? "on" : "off"));
+  }
+  check_port_vlans(host, conf, port);
+  return port;
 }
 
 void check_gateways(Host& host, const Config& conf, const Link& bridge, const Result& previous) {
@@ -98,9 +78,7 @@ void check_gateways(Host& host, const Config& conf, const Link& bridge, const Re
       differs(concat("gateway ", gateway.text(), " is not on ", quote(target.name)));
     }
   }
-  for (const char* entry : forwarding_entries(gateways)) {
-    if (sysctl::read(entry).value_or("1") != "1") differs(concat("sysctl ", entry, " is not 1"));
-  }
+  check_forwarding(gateways);
 }
 
 }  // namespace
@@ -113,7 +91,7 @@ void check(const Request& request) {
   if (!previous) throw Error(ErrorCode::kInvalidConfig, "required prevResult missing");
 
   const Link bridge = check_bridge(host, conf, *previous);
-  const Link container = check_container(sandbox, request, *previous);
+  const Link container = check_container_veth(sandbox, request, *previous);
   const Link port = check_port(host, conf, bridge, container, *previous);
   const Owner owner(request.conf.name, request.container_id, request.ifname);
   if (conf.mac_spoof_check) nft::spoof_check::check(host.nft(), owner, port.name, container.mac);
@@ -121,14 +99,7 @@ void check(const Request& request) {
     differs(concat("interface ", quote(container.name), " in the container is down"));
   }
   if (!conf.has_ipam) return;
-  // A later plugin of the chain may have added addresses of other interfaces.
-  Result ours = *previous;
-  std::erase_if(ours.ips, [&](const IpConfig& ip) {
-    return ip.interface &&
-           (*ip.interface < 0 ||
-            static_cast<std::size_t>(*ip.interface) >= ours.interfaces.size() ||
-            ours.interfaces[static_cast<std::size_t>(*ip.interface)].name != request.ifname);
-  });
+  const Result ours = only_interface(*previous, request.ifname);
   check_interface(sandbox, container, ours);
   if (conf.is_gateway) check_gateways(host, conf, bridge, ours);
   if (conf.ip_masq) {

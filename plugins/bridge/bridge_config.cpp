@@ -4,13 +4,13 @@
 
 #include <algorithm>
 
+#include "attach/layer3.h"
 #include "base/concat.h"
 #include "base/error.h"
 
 namespace cni::bridge {
 namespace {
 
-constexpr std::int64_t kMaxMtu = 65535;
 constexpr std::int64_t kMaxVlan = 4094;
 
 /// runtimeConfig before args.cni before CNI_ARGS.
@@ -38,14 +38,6 @@ std::optional<Mac> parse_mac(const Request& request) {
                 concat(where, ": not a unicast MAC address: ", quote(text)));
   }
   return mac;
-}
-
-/// Even an empty list replaces the IPAM plugin's dns; {} does not.
-std::optional<Dns> parse_dns(const JsonRef& json) {
-  const bool given = json["nameservers"].present() || json["search"].present() ||
-                     json["options"].present() || !json["domain"].string_or("").empty();
-  if (!given) return std::nullopt;
-  return Dns::parse(json);
 }
 
 std::uint16_t vlan_id(const JsonRef& json, std::string_view problem) {
@@ -121,9 +113,7 @@ Config Config::parse(const Request& request) {
   out.is_gateway = root["isGateway"].bool_or(false) || out.is_default_gateway;
   out.force_address = root["forceAddress"].bool_or(false);
   out.ip_masq = root["ipMasq"].bool_or(false);
-  // Values below 1 mean the default, as in the reference.
-  const std::int64_t mtu = root["mtu"].int_or(0, INT32_MIN, kMaxMtu);
-  out.mtu = mtu > 0 ? static_cast<unsigned>(mtu) : 0;
+  out.mtu = parse_mtu(root["mtu"]);
   out.hairpin_mode = root["hairpinMode"].bool_or(false);
   out.promisc_mode = root["promiscMode"].bool_or(false);
   out.enable_dad = root["enabledad"].bool_or(false);

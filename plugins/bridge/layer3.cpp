@@ -8,9 +8,6 @@
 namespace cni::bridge {
 namespace {
 
-constexpr const char* kForwardV4 = "net/ipv4/ip_forward";
-constexpr const char* kForwardV6 = "net/ipv6/conf/all/forwarding";
-
 void add_gateway(const JsonRef& range, std::vector<IpNet>& out) {
   if (!range.is_object() || !range["subnet"].is_string()) return;
   const auto subnet = IpNet::try_parse(range["subnet"].string());
@@ -63,26 +60,6 @@ std::vector<IpNet> possible_gateways(const Request& request) {
       if (!set.is_array()) continue;
       for (const JsonRef& range : set.items()) add_gateway(range, out);
     }
-  }
-  return out;
-}
-
-Masquerade masquerade_of(Host& host, const Request& request) {
-  return {host, request.conf.name, request.attachment()};
-}
-
-std::vector<IpNet> addresses_of(const Result& result) {
-  std::vector<IpNet> out;
-  for (const IpConfig& ip : result.ips) out.push_back(ip.address);
-  return out;
-}
-
-std::vector<const char*> forwarding_entries(const std::vector<IpNet>& gateways) {
-  std::vector<const char*> out;
-  for (const Family family : {Family::kV4, Family::kV6}) {
-    const bool wanted = std::ranges::any_of(
-        gateways, [&](const IpNet& gateway) { return gateway.family() == family; });
-    if (wanted) out.push_back(family == Family::kV4 ? kForwardV4 : kForwardV6);
   }
   return out;
 }

@@ -4,9 +4,9 @@
 
 #include <vector>
 
-#include "attach/masquerade.h"
 #include "bridge_config.h"
 #include "model/result.h"
+#include "protocol/request.h"
 
 /// What a layer-3 attachment consists of, derived from its result: the same for ADD and CHECK.
 namespace cni::bridge {
@@ -21,9 +21,5 @@ inline constexpr int kContainerIndex = 2;  // in result.interfaces: bridge, host
 /// The gateways that an IPAM plugin with ranges as host-local has them may hand out; none when the
 /// configuration does not say. What cannot be read is passed over: IPAM itself will complain.
 [[nodiscard]] std::vector<IpNet> possible_gateways(const Request& request);
-[[nodiscard]] std::vector<IpNet> addresses_of(const Result& result);
-/// The forwarding sysctls that containers with these gateways need.
-[[nodiscard]] std::vector<const char*> forwarding_entries(const std::vector<IpNet>& gateways);
-[[nodiscard]] Masquerade masquerade_of(Host& host, const Request& request);
 
 }  // namespace cni::bridge

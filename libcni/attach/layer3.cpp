@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "attach/layer3.h"
+
+#include <algorithm>
+
+#include "attach/sysctl.h"
+#include "base/concat.h"
+#include "base/error.h"
+#include "base/log.h"
+
+namespace cni {
+namespace {
+
+constexpr std::int64_t kMaxMtu = 65535;
+constexpr const char* kForwardV4 = "net/ipv4/ip_forward";
+constexpr const char* kForwardV6 = "net/ipv6/conf/all/forwarding";
+
+std::vector<const char*> forwarding_entries(const std::vector<IpNet>& addresses) {
+  std::vector<const char*> out;
+  for (const Family family : {Family::kV4, Family::kV6}) {
+    const bool wanted = std::ranges::any_of(
+        addresses, [&](const IpNet& address) { return address.family() == family; });
+    if (wanted) out.push_back(family == Family::kV4 ? kForwardV4 : kForwardV6);
+  }
+  return out;
+}
+
+}  // namespace
+
+unsigned parse_mtu(const JsonRef& json) {
+  // Values below 1 mean the default, as in the reference.
+  const std::int64_t mtu = json.int_or(0, INT32_MIN, kMaxMtu);
+  return mtu > 0 ? static_cast<unsigned>(mtu) : 0;
+}
+
+std::optional<Dns> parse_dns(const JsonRef& json) {
+  const bool given = json["nameservers"].present() || json["search"].present() ||
+                     json["options"].present() || !json["domain"].string_or("").empty();
+  if (!given) return std::nullopt;
+  return Dns::parse(json);
+}
+
+std::vector<IpNet> addresses_of(const Result& result) {
+  std::vector<IpNet> out;
+  for (const IpConfig& ip : result.ips) out.push_back(ip.address);
+  return out;
+}
+
+Result only_interface(Result result, std::string_view ifname) {
+  const auto size = static_cast<std::int64_t>(result.interfaces.size());
+  std::erase_if(result.ips, [&](const IpConfig& ip) {
+    if (!ip.interface) return false;
+    if (*ip.interface < 0 || *ip.interface >= size) return true;
+    return result.interfaces[static_cast<std::size_t>(*ip.interface)].name != ifname;
+  });
+  return result;
+}
+
+Interface describe(const netlink::Link& link, std::string_view sandbox) {
+  Interface out;
+  out.name = link.name;
+  out.mac = link.mac.text();
+  out.mtu = link.mtu;
+  out.sandbox = sandbox;
+  return out;
+}
+
+void enable_forwarding(const std::vector<IpNet>& addresses) {
+  for (const char* entry : forwarding_entries(addresses)) sysctl::write(entry, "1");
+}
+
+void check_forwarding(const std::vector<IpNet>& addresses) {
+  for (const char* entry : forwarding_entries(addresses)) {
+    if (sysctl::read(entry).value_or("1") == "1") continue;
+    throw Error(ErrorCode::kMismatch, concat("sysctl ", entry, " is not 1"));
+  }
+}
+
+Masquerade masquerade_of(Host& host, const Request& request) {
+  return {host, request.conf.name, request.attachment()};
+}
+
+void masquerade(Host& host, const Request& request, MasqueradeBackend backend, const Result& result,
+                Rollback& rollback) {
+  const log::Step timed("masquerade");
+  const std::vector<IpNet> addresses = addresses_of(result);
+  std::vector<IpAddress> plain;
+  for (const IpNet& net : addresses) plain.push_back(net.address);
+  rollback.on_failure("remove masquerading", [&host, &request, plain] {
+    masquerade_of(host, request).remove(plain);
+    nft::masquerade::remove_unused(host.nft());
+  });
+  masquerade_of(host, request).add(backend, addresses);
+}
+
+}  // namespace cni

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "attach/host.h"
+#include "attach/masquerade.h"
+#include "base/rollback.h"
+#include "model/result.h"
+#include "netlink/link.h"
+#include "protocol/request.h"
+
+/// What plugins share that give a container addresses.
+namespace cni {
+
+/// The key "mtu" of an interface plugin; 0: the kernel's default. Throws Error{kInvalidConfig}.
+[[nodiscard]] unsigned parse_mtu(const JsonRef& json);
+/// The key "dns" of an interface plugin: what it replaces the IPAM plugin's with, as a whole. Even
+/// an empty list replaces; {} does not. Throws Error{kInvalidConfig}.
+[[nodiscard]] std::optional<Dns> parse_dns(const JsonRef& json);
+
+/// The addresses of the result, each with its prefix.
+[[nodiscard]] std::vector<IpNet> addresses_of(const Result& result);
+/// The result without the addresses that belong to other interfaces than `ifname`: a later plugin
+/// of the chain may have added some.
+[[nodiscard]] Result only_interface(Result result, std::string_view ifname);
+/// An interface for a result; an empty sandbox: on the host.
+[[nodiscard]] Interface describe(const netlink::Link& link, std::string_view sandbox);
+
+/// Switches forwarding on for the families of these addresses, on the host and for good: to be done
+/// last.
+void enable_forwarding(const std::vector<IpNet>& addresses);
+/// Throws Error{kMismatch} when forwarding is off for the family of one of them.
+void check_forwarding(const std::vector<IpNet>& addresses);
+
+[[nodiscard]] Masquerade masquerade_of(Host& host, const Request& request);
+/// Masquerades the addresses of the result; `rollback` undoes it.
+void masquerade(Host& host, const Request& request, MasqueradeBackend backend, const Result& result,
+                Rollback& rollback);
+
+}  // namespace cni
