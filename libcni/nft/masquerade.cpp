@@ -111,6 +111,11 @@ void create_chain(Transaction& transaction, const Part& part) {
   append([](Rule& rule) { rule.masquerade(); });
 }
 
+/// masq4-<hash>, masq6-<hash>
+bool is_shared_chain(std::string_view chain) {
+  return chain.starts_with("masq4-") || chain.starts_with("masq6-");
+}
+
 /// An element that was found, with its map.
 struct Found {
   VerdictMap map;
@@ -157,7 +162,8 @@ struct Obstacles {
 Obstacles survey(Socket& socket, const Owner& owner, const std::vector<Part>& parts) {
   Obstacles out;
   const std::vector<std::string> chains = list_chains(socket, table_named(kTableName));
-  out.table_missing = chains.empty();
+  // The table alone may be there: it is not only ours.
+  out.table_missing = std::ranges::find(chains, kBaseChain) == chains.end();
   for (const Part& part : parts) {
     out.chain_missing[part.chain] = std::ranges::find(chains, part.chain) == chains.end();
     if (out.table_missing) continue;
@@ -196,7 +202,10 @@ void add(Socket& socket, const Owner& owner, const Addresses& addresses) {
     }
     const int error = transaction.try_commit(socket);
     if (error == 0) return true;
-    if (!is_transient(error) && error != ENOENT && error != EEXIST) transaction.fail();
+    if (!is_transient(error) && error != ENOENT && error != EEXIST &&
+        error != EBUSY) {  // EBUSY: an element with this key goes to another chain
+      transaction.fail();
+    }
     obstacles = survey(socket, owner, parts);
     return false;
   });
@@ -267,28 +276,27 @@ void check(Socket& socket, const Owner& owner, const Addresses& addresses) {
 
 void remove_unused(Socket& socket) {
   const Table table = table_named(kTableName);
-  const std::vector<std::string> chains = list_chains(socket, table);
-  bool only_base = !chains.empty();
-  for (const std::string& chain : chains) {
-    if (chain == kBaseChain) continue;
-    if (!chain.starts_with("masq4-") && !chain.starts_with("masq6-")) {
-      only_base = false;
-      continue;
-    }
+  for (const std::string& chain : list_chains(socket, table)) {
+    if (!is_shared_chain(chain)) continue;
     Transaction transaction;
     delete_chain(transaction, table, chain);
     const int error = transaction.try_commit(socket);
-    if (error == EBUSY) {
-      only_base = false;  // an element refers to it: in use
-    } else if (error != 0 && error != ENOENT && !is_transient(error)) {
-      transaction.fail();
+    if (error == EBUSY) continue;  // an element refers to it: in use
+    if (error != 0 && error != ENOENT && !is_transient(error)) transaction.fail();
+  }
+  const std::uint32_t seen = generation(socket);
+  const std::vector<std::string> chains = list_chains(socket, table);
+  const bool there = std::ranges::find(chains, kBaseChain) != chains.end();
+  if (!there || std::ranges::any_of(chains, is_shared_chain) || !list_all(socket).empty()) return;
+  Transaction transaction;
+  if (chains.size() == 1) {
+    delete_table(transaction, table);
+  } else {  // others of our plugins keep their chains here
+    delete_chain(transaction, table, kBaseChain);
+    for (const Family family : {Family::kV4, Family::kV6}) {
+      delete_map(transaction, map_of(table, family));
     }
   }
-  if (!only_base) return;
-  const std::uint32_t seen = generation(socket);
-  if (list_chains(socket, table).size() > 1 || !list_all(socket).empty()) return;
-  Transaction transaction;
-  delete_table(transaction, table);
   const int error = transaction.try_commit(socket, seen);
   if (error != 0 && error != ENOENT && !is_transient(error)) transaction.fail();
 }

@@ -144,7 +144,7 @@ std::vector<StoredRule> list_rules(Socket& socket, const Table& table, std::stri
 
 void add_table(Transaction& transaction, const Table& table) {
   transaction
-      .add(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, table.family,
+      .add(NFT_MSG_NEWTABLE, NLM_F_CREATE, table.family,
            concat("create nf_tables table ", table.name))
       .put_text(NFTA_TABLE_NAME, table.name);
 }
@@ -219,6 +219,14 @@ void add_map(Transaction& transaction, const VerdictMap& map, std::uint32_t id) 
   const std::uint32_t host_order = 1;
   std::memcpy(userdata.data() + 2, &host_order, sizeof host_order);
   message.put_bytes(NFTA_SET_USERDATA, userdata);
+}
+
+void delete_map(Transaction& transaction, const VerdictMap& map) {
+  transaction
+      .add(NFT_MSG_DELSET, 0, map.table.family,
+           concat("delete nf_tables map ", full_name(map.table, map.name)))
+      .put_text(NFTA_SET_TABLE, map.table.name)
+      .put_text(NFTA_SET_NAME, map.name);
 }
 
 void add_element(Transaction& transaction, const VerdictMap& map, std::span<const std::uint8_t> key,

@@ -56,6 +56,7 @@ struct StoredRule {
 
 // Commands. Creations fail with EEXIST, removals with ENOENT.
 
+/// Several of us keep their objects in one table: that it exists is no failure.
 void add_table(Transaction& transaction, const Table& table);
 void delete_table(Transaction& transaction, const Table& table);
 /// A chain bound to a hook of the kernel (NF_*_PRE_ROUTING ...) that accepts at its end.
@@ -73,6 +74,8 @@ void delete_rule(Transaction& transaction, const Table& table, std::string_view 
                  std::uint64_t handle);
 /// `id` distinguishes the maps of one transaction.
 void add_map(Transaction& transaction, const VerdictMap& map, std::uint32_t id);
+/// With its elements. EBUSY while a rule looks it up.
+void delete_map(Transaction& transaction, const VerdictMap& map);
 void add_element(Transaction& transaction, const VerdictMap& map, std::span<const std::uint8_t> key,
                  std::string_view chain, std::string_view comment);
 void delete_element(Transaction& transaction, const VerdictMap& map,

@@ -112,6 +112,23 @@ TEST_CASE("bridge GC: an empty list removes a bridge of ours that nobody uses", 
   }
 }
 
+TEST_CASE("bridge GC: shares its nf_tables table with other plugins", "[bridge][gc]") {
+  const TestHost host;
+  const TestSandbox sandbox("c1");
+  const std::string conf = bridge_conf(kDualStack);
+  tool("nft add table inet cnipp");
+  tool("nft add chain inet cnipp other");
+  const Snapshot before = snapshot_host().only("nft");
+
+  const Attachment attachment{.conf = conf, .netns = sandbox.path()};
+  const cni::Json added = attachment.add();
+  CHECK(masqueraded().size() == 2);
+  CHECK(attachment.run("CHECK", added).ok());
+  attachment.del();
+  CHECK(run_gc(conf, {}).ok());
+  CHECK(difference(before, snapshot_host().only("nft")) == "");
+}
+
 TEST_CASE("bridge GC: goes on over errors and reports them all", "[bridge][gc]") {
   const Populated on;
   Attachment call{.conf = gc_conf(on.conf, "cni.dev/valid-attachments", "[]"), .netns = ""};
