@@ -12,6 +12,7 @@ void check(const Options& options);
 void del(const Options& options);
 void gc(const Options& options);
 void status(const Options& options);
+void reload(const Options& options);
 void version(const Options& options);
 void list(const Options& options);
 void show(const Options& options);

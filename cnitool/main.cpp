@@ -36,6 +36,7 @@ constexpr Subcommand kSubcommands[] = {
     {"del", del, "Detach a network namespace from a network", true, true, true},
     {"gc", gc, "Delete the attachments of a network except those to keep", true, true, false},
     {"status", status, "Ask whether a network can serve ADDs", true, true, false},
+    {"reload", reload, "Make the firewall rules of live attachments again", false, false, false},
     {"version", version, "Print which versions the plugins of a network support", true, true,
      false},
     {"list", list, "List the configured networks", false, false, false},
@@ -61,6 +62,7 @@ Examples:
   CAP_ARGS='{"mac": "0a:00:00:00:00:07"}' cnitool -i eth1 add demo /run/netns/blue
   cnitool del demo /run/netns/blue
   cnitool ipam show demo                    who has which address, how full the ranges are
+  cnitool reload                            after "nft flush ruleset" and the like
   cnitool gc demo --keep cnitool-20b4ff582526573bbe7d
 
 The container id is "cnitool-" and 20 hex digits of the SHA-512 of the absolute netns path.

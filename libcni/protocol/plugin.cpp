@@ -14,6 +14,8 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "model/owner.h"
+#include "protocol/record.h"
 
 #ifndef CNIPP_VERSION
 #define CNIPP_VERSION "unknown"
@@ -108,9 +110,18 @@ void start_deadline(const Request& request) {
   }
 }
 
+/// An ADD of whose result nobody has heard: nobody would ever DEL it.
+void take_back(const Plugin& plugin, Environment environment, const std::string& input) {
+  environment.set("CNI_COMMAND", text(Command::kDel));
+  std::string out;
+  std::string err;
+  const auto same_input = [&] { return input; };
+  run(plugin, environment, same_input, out, err);
+}
+
 /// The result as JSON. A chained plugin that changed nothing passes on what it was given, members
 /// that we do not know included (specification 1.1.0, section 2 "Plugin Delegation", 5 "ADD").
-std::string result_text(const Request& request, const Result& result) {
+Json result_json(const Request& request, const Result& result) {
   const SpecVersion version = request.conf.version;
   Json json = to_json(result, version);
   const JsonRef given = request.conf.root()["prevResult"];
@@ -119,25 +130,67 @@ std::string result_text(const Request& request, const Result& result) {
     json = Json(given);
     json.set("cniVersion", text(version));
   }
-  return json.dump(kIndent);
+  return json;
+}
+
+std::string add(const Plugin& plugin, const Request& request) {
+  const Json result = result_json(request, plugin.add(request));
+  if (plugin.restore != nullptr && plugin.has_rules(request)) {
+    try {
+      record::save(plugin.name, request, result);
+    } catch (const Error&) {
+      // Nobody will DEL an ADD that failed.
+      take_back(plugin, request.environment, request.input);
+      throw;
+    }
+  }
+  return result.dump(kIndent);
+}
+
+void del(const Plugin& plugin, const Request& request) {
+  // Held until the rules are gone, or a reload would bring them back.
+  std::vector<record::Held> records;
+  if (plugin.restore != nullptr) records = record::hold(plugin.name, request);
+  plugin.del(request);
+  for (const record::Held& held : records) held.remove();
+}
+
+void gc(const Plugin& plugin, const Request& request) {
+  std::vector<record::Held> records;
+  const ValidAttachments valid = request.conf.valid_attachments();
+  if (plugin.restore != nullptr && valid) {
+    records =
+        record::hold_others(plugin.name, request.conf.name, OwnerSet(request.conf.name, *valid));
+  }
+  plugin.gc(request);
+  for (const record::Held& held : records) held.remove();
+}
+
+/// Does nothing for an attachment that has been deleted meanwhile.
+void restore(const Plugin& plugin, const Request& request) {
+  const std::vector<record::Held> records = record::hold(plugin.name, request);
+  if (!records.empty()) plugin.restore(request);
 }
 
 std::string dispatch(const Plugin& plugin, const Request& request) {
   const log::Step timed("verb");
   switch (request.command) {
     case Command::kAdd:
-      return result_text(request, plugin.add(request));
+      return add(plugin, request);
     case Command::kDel:
-      plugin.del(request);
+      del(plugin, request);
       break;
     case Command::kCheck:
       plugin.check(request);
       break;
     case Command::kGc:
-      plugin.gc(request);
+      gc(plugin, request);
       break;
     case Command::kStatus:
       plugin.status(request);
+      break;
+    case Command::kRestore:
+      restore(plugin, request);
       break;
     case Command::kVersion:
       return version_json();
@@ -180,15 +233,6 @@ void occupy_standard_descriptors() {
   }
 }
 
-/// An ADD of whose result nobody has heard: nobody would ever DEL it.
-void take_back(const Plugin& plugin, Environment environment, const std::string& input) {
-  environment.set("CNI_COMMAND", text(Command::kDel));
-  std::string out;
-  std::string err;
-  const auto same_input = [&] { return input; };
-  run(plugin, environment, same_input, out, err);
-}
-
 }  // namespace
 
 int run(const Plugin& plugin, const Environment& environment,
@@ -209,7 +253,7 @@ int run(const Plugin& plugin, const Environment& environment,
     }
     parse_input(request, read_input());
     version = request.conf.version;
-    if (!parsed.command) {
+    if (!parsed.command || (parsed.command == Command::kRestore && plugin.restore == nullptr)) {
       throw Error(ErrorCode::kInvalidEnvironment,
                   concat("unknown CNI_COMMAND: ", parsed.command_text));
     }

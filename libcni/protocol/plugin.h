@@ -11,7 +11,7 @@
 namespace cni {
 
 /// A plugin is a name and a function for each verb. Functions report by throwing Error; what else
-/// they throw becomes code 999. Every member is set: there are no silent verbs.
+/// they throw becomes code 999. Every verb of the specification is set: there are no silent verbs.
 struct Plugin {
   std::string_view name;
   Result (*add)(const Request&);
@@ -19,6 +19,12 @@ struct Plugin {
   void (*del)(const Request&);
   void (*gc)(const Request&);
   void (*status)(const Request&);
+  /// For plugins with rules in the host's firewall, which others flush. `has_rules` says whether an
+  /// attachment with this configuration has any; then its ADD is recorded (protocol/record.h), and
+  /// `restore` can be asked to make the rules again, with the ADD's configuration and its result in
+  /// prevResult: CNI_COMMAND=RESTORE, ours alone, used by `cnitool reload`. Idempotent.
+  bool (*has_rules)(const Request&) = nullptr;
+  void (*restore)(const Request&) = nullptr;
 };
 
 /// Runs one call as data: environment and stdin in, stdout and stderr out. Returns the exit status:

@@ -19,13 +19,14 @@ struct CommandInfo {
   bool needs_netns;
 };
 
-constexpr std::array<CommandInfo, 6> kCommands = {{
+constexpr std::array<CommandInfo, 7> kCommands = {{
     {"ADD", Command::kAdd, true, true},
     {"DEL", Command::kDel, true, false},
     {"CHECK", Command::kCheck, true, true},
     {"GC", Command::kGc, false, false},
     {"STATUS", Command::kStatus, false, false},
     {"VERSION", Command::kVersion, false, false},
+    {"RESTORE", Command::kRestore, true, true},
 }};
 
 void check_container_id(const std::string& id) {

@@ -12,7 +12,8 @@
 
 namespace cni {
 
-enum class Command { kAdd, kDel, kCheck, kGc, kStatus, kVersion };
+/// The specification's, and one of ours (Plugin::restore).
+enum class Command { kAdd, kDel, kCheck, kGc, kStatus, kVersion, kRestore };
 [[nodiscard]] std::string_view text(Command command) noexcept;
 
 /// The environment as data, so that tests need not change their own.

@@ -28,6 +28,7 @@ std::string_view verb_name(Command command) {
     case Command::kStatus:
       return "status";
     case Command::kVersion:
+    case Command::kRestore:
       break;
   }
   return "version";

@@ -28,6 +28,7 @@
 #include "bridge_link.h"
 #include "layer3.h"
 #include "nft/spoof_check.h"
+#include "protocol/chained.h"
 #include "protocol/delegate.h"
 #include "vlan.h"
 
@@ -179,6 +180,33 @@ void gc(const Request& request) {
   });
 }
 
+bool has_rules(const Request& request) {
+  const Config conf = Config::parse(request);
+  return conf.mac_spoof_check || (conf.ip_masq && conf.has_ipam);
+}
+
+void restore(const Request& request) {
+  const Config conf = Config::parse(request);
+  const Owner owner(request.conf.name, request.container_id, request.ifname);
+  const Result previous = required_prev_result(request, "restoring");
+  Host host;
+  const auto port = find_host_veth(host, owner, false);
+  if (!port) {
+    throw Error(ErrorCode::kUnknownContainer,
+                concat("host veth ", quote(host_veth_name(owner)), " is gone"));
+  }
+  if (conf.mac_spoof_check) {
+    const Interface* const link = previous.find_interface(request.ifname, request.netns);
+    const auto mac = link == nullptr ? std::nullopt : Mac::try_parse(link->mac);
+    if (!mac) request.conf.root()["prevResult"].fail("no MAC of the container's interface");
+    spoof_check::add(host.nft(), owner, port->name, *mac);
+  }
+  if (conf.ip_masq && conf.has_ipam) {
+    masquerade_of(host, request)
+        .add(conf.ip_masq_backend, attachment_addresses(previous, request.ifname));
+  }
+}
+
 void status(const Request& request) {
   const Config conf = Config::parse(request);
   Host host;
@@ -196,7 +224,13 @@ void status(const Request& request) {
 
 }  // namespace
 
-const Plugin plugin{
-    .name = "bridge", .add = add, .check = check, .del = del, .gc = gc, .status = status};
+const Plugin plugin{.name = "bridge",
+                    .add = add,
+                    .check = check,
+                    .del = del,
+                    .gc = gc,
+                    .status = status,
+                    .has_rules = has_rules,
+                    .restore = restore};
 
 }  // namespace cni::bridge

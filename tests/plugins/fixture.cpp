@@ -142,6 +142,7 @@ std::vector<std::string> masqueraded() {
   for (const JsonRef& object : ruleset.root()["nftables"].items()) {
     const JsonRef map = object["map"];
     if (!map.present() || map["table"].string() != "cnipp") continue;
+    if (!map["name"].string().starts_with("masq")) continue;
     for (const JsonRef& element : map["elem"].items()) {
       const JsonRef key = element.items().at(0);
       out.push_back(key.is_string() ? key.string() : key["elem"]["val"].string());
@@ -175,8 +176,7 @@ void wait_for_addresses() {
 
 Snapshot without_hints(Snapshot snapshot) {
   std::erase_if(snapshot.lines, [](const std::string& line) {
-    return line.find("/last_reserved_ip.") != std::string::npos ||
-           line.starts_with("file /run/cnipp");
+    return line.find("/last_reserved_ip.") != std::string::npos;
   });
   return snapshot;
 }

@@ -222,8 +222,11 @@ void add_files(const std::string& tree, Lines& lines) {
       it.disable_recursion_pending();
       continue;
     }
-    // The lock file of the bridges stays, as lock files do.
-    if (path == "/run/cnipp" || path.starts_with("/run/cnipp/")) continue;
+    // Directories and the lock file of the bridges stay.
+    if (path == "/run/cnipp" || path == "/run/cnipp/attachments" ||
+        path == "/run/cnipp/bridge.lock") {
+      continue;
+    }
     const std::string prefix = concat("file ", path, " ", permissions(path));
     if (it->is_regular_file()) {
       lines.push_back(concat(prefix, " ", shown_content(path)));

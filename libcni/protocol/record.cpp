@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "protocol/record.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <optional>
+
+#include "base/atomic_file.h"
+#include "base/concat.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/log.h"
+
+namespace cni::record {
+namespace {
+
+constexpr const char* kDirectory = "/run/cnipp/attachments";
+constexpr unsigned kDirectoryMode = 0700;
+constexpr unsigned kFileMode = 0600;  // a configuration may hold what is nobody's business
+constexpr int kAttempts = 100;
+
+std::string path_of(const Owner& owner, std::string_view plugin) {
+  return concat(kDirectory, "/", owner.tag(), ".", plugin);
+}
+
+std::string path_of(std::string_view plugin, const Request& request) {
+  return path_of(Owner(request.conf.name, request.container_id, request.ifname), plugin);
+}
+
+/// "" when there is no such file.
+std::string identity_of(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return {};
+  return concat(info.st_dev, ":", info.st_ino);
+}
+
+Fd open_unnamed() {
+  const auto open = [] {
+    return Fd(::open(kDirectory, O_TMPFILE | O_WRONLY | O_CLOEXEC, kFileMode));
+  };
+  Fd fd = open();
+  if (!fd.valid() && errno == ENOENT) {
+    make_directories(kDirectory, kDirectoryMode);
+    fd = open();
+  }
+  if (!fd.valid()) throw_errno(concat("create a file in ", quote(kDirectory)));
+  return fd;
+}
+
+/// Gives the file its name, in place of whatever has it.
+void name_file(const Fd& fd, const std::string& path) {
+  const std::string unnamed = concat("/proc/self/fd/", fd.get());
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const int status =
+        ::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
+    if (status == 0) return;
+    if (errno != EEXIST) break;
+    ::unlink(path.c_str());
+  }
+  throw_errno(concat("create ", quote(path)));
+}
+
+Record parse(std::string_view text) {
+  const Json document = Json::parse(text);
+  const JsonRef root = document.root();
+  Record out;
+  out.plugin = root["plugin"].string();
+  out.network = root["config"]["name"].string();
+  out.attachment = {root["containerId"].string(), root["ifname"].string()};
+  out.netns = root["netns"].string();
+  out.netns_id = root["netnsId"].string();
+  out.args = root["args"].string();
+  out.path = root["path"].string();
+  out.config = Json(root["config"]);
+  return out;
+}
+
+/// The names in the directory that do not begin with a dot; none when there is no directory.
+std::vector<std::string> names() {
+  std::vector<std::string> out;
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(kDirectory), ::closedir);
+  if (!dir) {
+    if (errno == ENOENT) return out;
+    throw_errno(concat("open directory ", quote(kDirectory)));
+  }
+  while (const dirent* const entry = ::readdir(dir.get())) {
+    const std::string_view name = entry->d_name;
+    if (!name.starts_with(".")) out.emplace_back(name);
+  }
+  return out;
+}
+
+}  // namespace
+
+bool Record::is_live() const { return !netns_id.empty() && identity_of(netns) == netns_id; }
+
+void save(std::string_view plugin, const Request& request, const Json& result) {
+  Json config = request.conf.document;
+  config.set("prevResult", result);
+  Json record = Json::object();
+  record.set("plugin", plugin);
+  record.set("containerId", request.container_id);
+  record.set("ifname", request.ifname);
+  record.set("netns", request.netns);
+  record.set("netnsId", identity_of(request.netns));
+  record.set("args", request.args);
+  record.set("path", request.path);
+  record.set("config", std::move(config));
+  const std::string path = path_of(plugin, request);
+  const Fd fd = open_unnamed();
+  write_all(fd.get(), record.dump(), quote(path));
+  name_file(fd, path);
+}
+
+void Held::append(std::vector<Held>& held, std::string path) {
+  Fd fd = open_file_if_exists(path, O_RDONLY);
+  if (!fd.valid()) return;
+  FileLock lock = FileLock::acquire(std::move(fd), path);
+  struct stat info {};
+  // Removed while we waited: it is the affair of who removed it.
+  if (::fstat(lock.fd(), &info) != 0 || info.st_nlink == 0) return;
+  held.push_back(Held(std::move(lock), std::move(path)));
+}
+
+Record Held::read() const { return parse(read_file(path_)); }
+
+void Held::remove() const {
+  if (::unlink(path_.c_str()) != 0 && errno != ENOENT) {
+    throw_errno(concat("remove ", quote(path_)));
+  }
+}
+
+std::vector<Held> hold(std::string_view plugin, const Request& request) {
+  std::vector<Held> out;
+  Held::append(out, path_of(plugin, request));
+  return out;
+}
+
+std::vector<Held> hold_others(std::string_view plugin, std::string_view network,
+                              const OwnerSet& valid) {
+  std::vector<Held> out;
+  const std::string prefix = Owner::network_tag(network);
+  const std::string suffix = concat(".", plugin);
+  for (const std::string& name : names()) {
+    if (!name.starts_with(prefix) || !name.ends_with(suffix)) continue;
+    if (valid.contains(std::string_view(name).substr(0, name.size() - suffix.size()))) continue;
+    Held::append(out, concat(kDirectory, "/", name));
+  }
+  return out;
+}
+
+std::vector<Record> list() {
+  struct Dated {
+    timespec time;
+    Record record;
+  };
+  std::vector<Dated> dated;
+  for (const std::string& name : names()) {
+    const std::string path = concat(kDirectory, "/", name);
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) continue;
+    try {
+      dated.push_back({info.st_mtim, parse(read_file(path))});
+    } catch (const Error& error) {
+      log::warn(concat("record ", quote(path), " left out: ", error.what()));
+    }
+  }
+  std::ranges::sort(dated, {},
+                    [](const Dated& one) { return std::pair(one.time.tv_sec, one.time.tv_nsec); });
+  std::vector<Record> out;
+  out.reserve(dated.size());
+  for (Dated& one : dated) out.push_back(std::move(one.record));
+  return out;
+}
+
+}  // namespace cni::record
