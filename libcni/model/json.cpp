@@ -3,6 +3,7 @@
 #include "model/json.h"
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/concat.h"
 #include "base/error.h"
@@ -244,6 +245,25 @@ Json Json::parse(std::string_view text) {
                 std::string(bracket == what.npos ? what : what.substr(bracket + 2)));
   }
   return out;
+}
+
+std::optional<std::string> Json::find_repeated_key(std::string_view text, std::string_view key) {
+  std::set<std::string> seen;
+  std::optional<std::string> repeated;
+  bool inside = false;
+  const auto visit = [&](int depth, json::parse_event_t event, json& parsed) {
+    if (event != json::parse_event_t::key) return true;
+    const auto& name = parsed.get_ref<const std::string&>();
+    if (depth == 1) {
+      inside = same_ignoring_case(name, key);
+      seen.clear();
+    } else if (depth == 2 && inside && !seen.insert(name).second) {
+      repeated = name;
+    }
+    return true;
+  };
+  [[maybe_unused]] const json all = json::parse(text.begin(), text.end(), visit, false);
+  return repeated;
 }
 
 Json& Json::set(std::string_view key, Json value) {

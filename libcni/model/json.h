@@ -97,6 +97,10 @@ class Json {
   [[nodiscard]] static Json array();
   /// Throws Error{kDecode}: not JSON, trailing data, nested deeper than 1000.
   [[nodiscard]] static Json parse(std::string_view text);
+  /// A key that is written twice in the object that is the member `key` of the document; nullopt
+  /// when there is none. The text is one that parse() takes.
+  [[nodiscard]] static std::optional<std::string> find_repeated_key(std::string_view text,
+                                                                    std::string_view key);
 
   Json& set(std::string_view key, Json value);  // object
   Json& erase(std::string_view key);            // object

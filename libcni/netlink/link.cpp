@@ -39,6 +39,7 @@ Link parse_link(const nlmsghdr* header) {
   link.peer = static_cast<int>(attributes.u32(IFLA_LINK));
   link.peer_elsewhere = attributes.find(IFLA_LINK_NETNSID) != nullptr;
   link.operstate = attributes.u8(IFLA_OPERSTATE);
+  link.tx_queue_len = attributes.u32(IFLA_TXQLEN);
   const Attributes linkinfo = attributes.nested(IFLA_LINKINFO);
   link.kind = linkinfo.text(IFLA_INFO_KIND);
   if (link.kind == "bridge") {
@@ -159,8 +160,9 @@ Message new_veth(const NewVeth& veth) {
   return message;
 }
 
-Message change_link(int ifindex, const std::string& name, const LinkChange& change) {
-  Message message(RTM_NEWLINK, NLM_F_ACK, concat("set up link ", quote(name)));
+Message change_link(int ifindex, const std::string& name, const LinkChange& change,
+                    std::string_view what) {
+  Message message(RTM_NEWLINK, NLM_F_ACK, concat(what, " ", quote(name)));
   ifinfomsg info{};
   info.ifi_index = ifindex;
   const auto flag = [&](const std::optional<bool>& value, unsigned bit) {
@@ -170,9 +172,12 @@ Message change_link(int ifindex, const std::string& name, const LinkChange& chan
   };
   flag(change.up, IFF_UP);
   flag(change.promiscuous, IFF_PROMISC);
+  flag(change.all_multicast, IFF_ALLMULTI);
   message.header(info);
   if (ifindex == 0) message.put_text(IFLA_IFNAME, name);
   if (change.mac) message.put_bytes(IFLA_ADDRESS, change.mac->bytes);
+  if (change.mtu) message.put_u32(IFLA_MTU, *change.mtu);
+  if (change.tx_queue_len) message.put_u32(IFLA_TXQLEN, *change.tx_queue_len);
   if (change.alias) message.put_text(IFLA_IFALIAS, *change.alias);
   if (!change.vlan_filtering && !change.port_hairpin && !change.port_isolated) return message;
   message.nest(IFLA_LINKINFO, [&](Message& linkinfo) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/ip.h"
@@ -25,6 +26,7 @@ struct Link {
   int peer = 0;                 // ifindex of a veth's other end, in its namespace
   bool peer_elsewhere = false;  // the peer is in another namespace
   std::uint8_t operstate = 0;   // IF_OPER_*
+  unsigned tx_queue_len = 0;    // packets
   bool vlan_filtering = false;  // of a bridge
 
   /// Of a bridge port.
@@ -77,15 +79,19 @@ struct NewVeth {
 [[nodiscard]] Message new_veth(const NewVeth& veth);
 
 /// What is set is changed, in one request. The link is named by ifindex, or by name when that is 0.
+/// `what` says in errors what the change is for.
 struct LinkChange {
   std::optional<bool> up;
-  std::optional<bool> promiscuous;
+  std::optional<bool> promiscuous, all_multicast;
   std::optional<Mac> mac;
+  std::optional<unsigned> mtu;
+  std::optional<unsigned> tx_queue_len;
   std::optional<std::string> alias;
   std::optional<bool> vlan_filtering;               // of a bridge
   std::optional<bool> port_hairpin, port_isolated;  // of a bridge port
 };
-[[nodiscard]] Message change_link(int ifindex, const std::string& name, const LinkChange& change);
+[[nodiscard]] Message change_link(int ifindex, const std::string& name, const LinkChange& change,
+                                  std::string_view what = "set up link");
 
 [[nodiscard]] Message delete_link(int ifindex, const std::string& name);
 /// False when there is none (any more).

@@ -2,6 +2,7 @@
 // Copyright the cnipp authors
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <span>
@@ -36,6 +37,10 @@ class Socket {
   /// the dump was interrupted by changes; visit then sees a fresh dump, announced by `restart`.
   void dump(Message& request, const std::function<void()>& restart,
             const std::function<void(const nlmsghdr*)>& visit);
+
+  /// The kernel's number of the namespace the socket belongs to, never used twice between two
+  /// boots. 0: this kernel (before 5.14) does not tell.
+  [[nodiscard]] std::uint64_t netns_cookie() const noexcept;
 
   /// Joins a multicast group, to be followed by receive_event.
   void subscribe(unsigned group);

@@ -169,3 +169,11 @@ TEST_CASE("json: copies are independent, assignment works from the moved-from st
   third = Json();
   REQUIRE(part.dump() == "1");
 }
+
+TEST_CASE("json: a key that stands twice in a member", "[json]") {
+  CHECK(Json::find_repeated_key(R"({"a":{"b":1,"c":2,"b":3}})", "a") == "b");
+  CHECK(Json::find_repeated_key(R"({"A":{"b":{"b":1},"c":{"b":2}}})", "a") == std::nullopt);
+  CHECK(Json::find_repeated_key(R"({"x":{"b":1,"b":2},"a":[{"b":1},{"b":1}]})", "a") ==
+        std::nullopt);
+  CHECK(Json::find_repeated_key("[1]", "a") == std::nullopt);
+}
