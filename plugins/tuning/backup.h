@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "model/owner.h"
+#include "settings.h"
+
+namespace cni::tuning {
+
+/// What stood in the container before its attachment was tuned.
+struct Backup {
+  Settings settings;
+  std::string owner;        // tag; empty: written by the reference
+  std::uint64_t netns = 0;  // Socket::netns_cookie; 0: not known
+
+  /// False when it is about another namespace, one that had the same container's id.
+  [[nodiscard]] bool is_about(std::uint64_t cookie) const noexcept {
+    return netns == 0 || cookie == 0 || netns == cookie;
+  }
+};
+
+/// DATADIR/CONTAINERID_IFNAME.json, the reference's file: its members are mac, mtu, promisc,
+/// allmulti and txQLen. What it has no members for is in a member "cnipp", which it passes over.
+class BackupFile {
+ public:
+  BackupFile(std::string dir, std::string_view container_id, std::string_view ifname);
+
+  /// nullopt when there is none, or when it cannot be understood (which is logged).
+  [[nodiscard]] std::optional<Backup> load() const;
+  /// Replaces the file as a whole, making the directory.
+  void save(const Backup& backup) const;
+  /// Succeeds when there is none.
+  void remove() const;
+  /// As remove, and also what a killed save left beside it.
+  void remove_with_leftovers() const;
+
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+ private:
+  std::string dir_;
+  std::string name_;
+  std::string path_;
+};
+
+/// For GC: removes the files of attachments of the network that are not in `valid`. Files of the
+/// reference do not say whose they are, and stay.
+void collect_backups(const std::string& dir, std::string_view network, const OwnerSet& valid);
+
+}  // namespace cni::tuning
