@@ -128,6 +128,8 @@ std::optional<VethPair> create_veth(Host& host, Sandbox& sandbox, const std::str
 
   // No packet can arrive before the container's end is up.
   sysctl::write(sysctl::link_entry("ipv6", name, "accept_ra"), "0");
+  // While its link-local address is being checked the host could not look for the container.
+  if (options.routed) sysctl::write(sysctl::link_entry("ipv6", name, "accept_dad"), "0");
   netlink::LinkChange change = options.port;
   change.up = true;
   change.alias = owner.label({}, kMaxAlias);

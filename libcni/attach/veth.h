@@ -29,6 +29,7 @@ struct VethOptions {
   unsigned mtu = 0;
   std::optional<Mac> container_mac;
   netlink::LinkChange port;  // further settings of the host end
+  bool routed = false;       // the host end routes: no duplicate address detection on it
 };
 
 /// Throws Error{kConflict} when the attachment exists: the container has an interface of this name,

@@ -96,8 +96,9 @@ void restrict_port(Job& job, Attached& attached) {
 }
 
 void configure_layer3(Job& job, const Attached& attached, const Result& result) {
-  configure_interface(job.sandbox, attached.veth.container, result, kContainerIndex,
-                      job.conf.enable_dad ? netlink::Dad::kPerform : netlink::Dad::kSkip);
+  configure_interface(job.sandbox, attached.veth.container, result,
+                      {.index = kContainerIndex,
+                       .dad = job.conf.enable_dad ? netlink::Dad::kPerform : netlink::Dad::kSkip});
   if (job.conf.is_gateway) {
     ensure_gateways(job.host, job.conf,
                     {.bridge = attached.bridge,
