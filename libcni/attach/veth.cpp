@@ -152,6 +152,13 @@ std::optional<Link> find_host_veth(Host& host, const Owner& owner, bool thorough
   return std::nullopt;
 }
 
+Link get_host_veth(Host& host, const Owner& owner) {
+  auto link = find_host_veth(host, owner, false);
+  if (link) return *std::move(link);
+  throw Error(ErrorCode::kUnknownContainer,
+              concat("host veth ", quote(host_veth_name(owner)), " is gone"));
+}
+
 Link check_container_veth(Sandbox& sandbox, const Request& request, const Result& previous) {
   const Interface* const reported = previous.find_interface(request.ifname, request.netns);
   if (reported == nullptr) {

@@ -51,6 +51,9 @@ std::optional<VethPair> create_veth(Host& host, Sandbox& sandbox, const std::str
 [[nodiscard]] std::optional<netlink::Link> find_host_veth(Host& host, const Owner& owner,
                                                           bool thorough);
 
+/// As find_host_veth by name and label; throws Error{kUnknownContainer} when it is gone.
+[[nodiscard]] netlink::Link get_host_veth(Host& host, const Owner& owner);
+
 /// The container's end as prevResult reports it: a veth with its MAC and MTU. Throws
 /// Error{kMismatch}.
 [[nodiscard]] netlink::Link check_container_veth(Sandbox& sandbox, const Request& request,

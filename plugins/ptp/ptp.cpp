@@ -21,6 +21,7 @@
 #include "attach/veth.h"
 #include "base/concat.h"
 #include "base/error.h"
+#include "protocol/chained.h"
 #include "protocol/delegate.h"
 #include "routed.h"
 
@@ -138,6 +139,19 @@ void gc(const Request& request) {
   collect(request, [](Host&, const OwnerSet&, ErrorList&) {});
 }
 
+bool has_rules(const Request& request) { return Config::parse(request).ip_masq; }
+
+void restore(const Request& request) {
+  const Config conf = Config::parse(request);
+  const Result previous = required_prev_result(request, "restoring");
+  Host host;
+  static_cast<void>(
+      get_host_veth(host, Owner(request.conf.name, request.container_id, request.ifname)));
+  if (!conf.ip_masq) return;
+  masquerade_of(host, request)
+      .add(conf.ip_masq_backend, attachment_addresses(previous, request.ifname));
+}
+
 void status(const Request& request) {
   const Config conf = Config::parse(request);
   Host host;
@@ -150,7 +164,13 @@ void status(const Request& request) {
 
 }  // namespace
 
-const Plugin plugin{
-    .name = "ptp", .add = add, .check = check, .del = del, .gc = gc, .status = status};
+const Plugin plugin{.name = "ptp",
+                    .add = add,
+                    .check = check,
+                    .del = del,
+                    .gc = gc,
+                    .status = status,
+                    .has_rules = has_rules,
+                    .restore = restore};
 
 }  // namespace cni::ptp
