@@ -57,17 +57,13 @@ std::vector<Address> list_addresses(Socket& socket, int ifindex) {
   return out;
 }
 
-Message new_address(int ifindex, const std::string& link, const IpNet& net, Dad dad,
-                    PrefixRoute prefix_route) {
+Message new_address(int ifindex, const std::string& link, const IpNet& net, Dad dad) {
   Message message = address_message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, ifindex, net,
                                     concat("add address ", net.text(), " to link ", quote(link)));
   if (net.address.is_v4() && net.prefix < 31) {
     message.put_bytes(IFA_BROADCAST, net.address.last(net.prefix).bytes());
   }
-  unsigned flags = 0;
-  if (!net.address.is_v4() && dad == Dad::kSkip) flags |= IFA_F_NODAD;
-  if (prefix_route == PrefixRoute::kNone) flags |= IFA_F_NOPREFIXROUTE;
-  if (flags != 0) message.put_u32(IFA_FLAGS, flags);
+  if (!net.address.is_v4() && dad == Dad::kSkip) message.put_u32(IFA_FLAGS, IFA_F_NODAD);
   return message;
 }
 

@@ -17,8 +17,6 @@
 namespace cni::netlink {
 namespace {
 
-constexpr std::size_t kMaxMessage = 16384;
-
 /// The number as it stands in the attribute; `absent` when that is missing or too short.
 template <typename T>
 T number(std::span<const std::uint8_t> data, T absent) noexcept {
@@ -29,8 +27,8 @@ T number(std::span<const std::uint8_t> data, T absent) noexcept {
 
 }  // namespace
 
-Message::Message(std::uint16_t type, unsigned flags, std::string what)
-    : message_(nlmsg_alloc_size(kMaxMessage)), what_(std::move(what)) {
+Message::Message(std::uint16_t type, unsigned flags, std::string what, std::size_t capacity)
+    : message_(nlmsg_alloc_size(capacity)), what_(std::move(what)) {
   if (!message_) throw std::bad_alloc();
   if (nlmsg_put(message_.get(), NL_AUTO_PORT, 0, type, 0,
                 static_cast<int>(NLM_F_REQUEST | flags)) == nullptr) {

@@ -26,7 +26,8 @@ struct Deleter {
 /// A netlink request under construction, and later its answer. `what` names it in errors.
 class Message {
  public:
-  Message(std::uint16_t type, unsigned flags, std::string what);
+  static constexpr std::size_t kCapacity = 16384;  // bytes
+  Message(std::uint16_t type, unsigned flags, std::string what, std::size_t capacity = kCapacity);
 
   template <typename T>
   Message& header(const T& fixed) {

@@ -5,6 +5,7 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "base/concat.h"
@@ -70,11 +71,68 @@ void list_family(Socket& socket, int ifindex, std::uint8_t family, std::vector<K
       });
 }
 
+std::optional<Way> ask_way(Socket& socket, const IpAddress& to, const IpAddress* source,
+                           int input) {
+  Message message(RTM_GETROUTE, 0, concat("look up the route to ", to.text()));
+  rtmsg header{};
+  header.rtm_family = to.is_v4() ? AF_INET : AF_INET6;
+  header.rtm_dst_len = static_cast<std::uint8_t>(to.bits());
+  if (source != nullptr) header.rtm_src_len = static_cast<std::uint8_t>(to.bits());
+  message.header(header);
+  message.put_bytes(RTA_DST, to.bytes());
+  if (source != nullptr) {
+    message.put_bytes(RTA_SRC, source->bytes());
+    message.put_u32(RTA_IIF, static_cast<std::uint32_t>(input));
+  }
+  for (const int none : {ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL, EAFNOSUPPORT, EOPNOTSUPP}) {
+    message.tolerate(none);  // also: prohibited, blackholed, a family the kernel does not have
+  }
+  socket.transact(message);
+  if (message.replies().empty()) return std::nullopt;
+  const void* const bytes = message.replies().front().data();
+  const auto* reply = static_cast<const nlmsghdr*>(bytes);
+  const auto* info = static_cast<const rtmsg*>(nlmsg_data(reply));
+  if (info->rtm_type != RTN_UNICAST && info->rtm_type != RTN_LOCAL) return std::nullopt;
+  // For IPv6 an unreachable destination is an answer with an error inside.
+  const Attributes attributes(reply, sizeof *info);
+  const auto cache = attributes.bytes(RTA_CACHEINFO);
+  rta_cacheinfo cached{};
+  if (cache.size() >= sizeof cached) std::memcpy(&cached, cache.data(), sizeof cached);
+  if (cached.rta_error != 0) return std::nullopt;
+  return Way{static_cast<int>(attributes.u32(RTA_OIF)), info->rtm_type == RTN_LOCAL};
+}
+
 }  // namespace
 
-Message new_route(const KernelRoute& route, const std::string& link, Existing existing) {
-  Message message(RTM_NEWROUTE,
-                  NLM_F_ACK | NLM_F_CREATE | (existing == Existing::kRefuse ? NLM_F_EXCL : 0U),
+std::optional<Way> find_way(Socket& socket, const IpAddress& to) {
+  return ask_way(socket, to, nullptr, 0);
+}
+
+std::optional<Way> find_way(Socket& socket, const IpAddress& to, const IpAddress& source,
+                            int input) {
+  return ask_way(socket, to, &source, input);
+}
+
+Message new_local_route(const IpAddress& address, int ifindex, const std::string& link) {
+  constexpr std::uint32_t kMetric = 2048;
+  Message message(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+                  concat("add local route to ", address.text(), " on link ", quote(link)));
+  rtmsg header{};
+  header.rtm_family = address.is_v4() ? AF_INET : AF_INET6;
+  header.rtm_dst_len = static_cast<std::uint8_t>(address.bits());
+  header.rtm_table = RT_TABLE_LOCAL;
+  header.rtm_protocol = RTPROT_BOOT;
+  header.rtm_scope = RT_SCOPE_HOST;
+  header.rtm_type = RTN_LOCAL;
+  message.header(header);
+  message.put_bytes(RTA_DST, address.bytes());
+  message.put_u32(RTA_OIF, static_cast<std::uint32_t>(ifindex));
+  message.put_u32(RTA_PRIORITY, kMetric);
+  return message;
+}
+
+Message new_route(const KernelRoute& route, const std::string& link) {
+  Message message(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE,
                   concat("add route ", text(route), " on link ", quote(link)));
   rtmsg header{};
   header.rtm_family = route.dst.address.is_v4() ? AF_INET : AF_INET6;

@@ -12,7 +12,6 @@
 namespace cni::netlink {
 
 inline constexpr unsigned kMainTable = 254;
-inline constexpr unsigned kScopeUniverse = 0, kScopeLink = 253, kScopeHost = 254;
 
 /// A unicast route of the kernel, in the namespace of the socket that asked.
 struct KernelRoute {
@@ -27,11 +26,9 @@ struct KernelRoute {
   std::optional<IpAddress> source;
 };
 
-/// What a route to the same destination with the same metric means: it may have another gateway and
-/// stand beside (EEXIST only if identical), or it makes the new one fail with EEXIST.
-enum class Existing : unsigned char { kBeside, kRefuse };
-[[nodiscard]] Message new_route(const KernelRoute& route, const std::string& link,
-                                Existing existing = Existing::kBeside);
+/// NLM_F_CREATE without EXCL, as the reference: routes to the same destination with different
+/// gateways may stand beside each other. EEXIST for an identical route.
+[[nodiscard]] Message new_route(const KernelRoute& route, const std::string& link);
 
 /// The unicast routes out of one link, in all tables, both families.
 [[nodiscard]] std::vector<KernelRoute> list_routes(Socket& socket, int ifindex);
@@ -40,5 +37,21 @@ enum class Existing : unsigned char { kBeside, kRefuse };
 [[nodiscard]] unsigned effective_metric(const KernelRoute& route) noexcept;
 
 [[nodiscard]] std::string text(const KernelRoute& route);
+
+/// Where the kernel would send a packet.
+struct Way {
+  int ifindex = 0;     // out of this link
+  bool local = false;  // to this host itself
+};
+/// nullopt when there is no way.
+[[nodiscard]] std::optional<Way> find_way(Socket& socket, const IpAddress& to);
+/// The same for a packet from `source` that comes in over a link.
+[[nodiscard]] std::optional<Way> find_way(Socket& socket, const IpAddress& to,
+                                          const IpAddress& source, int input);
+
+/// Packets to the address that come in over this link are for this host, too. Behind other routes
+/// to it. EEXIST when it is there.
+[[nodiscard]] Message new_local_route(const IpAddress& address, int ifindex,
+                                      const std::string& link);
 
 }  // namespace cni::netlink

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/concat.h"
@@ -24,6 +25,18 @@ void set_option(int fd, int option) noexcept {
   // Kernels that do not know the option answer as without it.
   const int on = 1;
   ::setsockopt(fd, SOL_NETLINK, option, &on, sizeof on);
+}
+
+/// A transaction is one datagram, and its answers stand in the queue until all of it is done.
+void make_room(int fd, std::size_t bytes, std::size_t answers) noexcept {
+  constexpr std::size_t kSendBytes = 100'000, kAnswers = 64;  // which the default has room for
+  constexpr int kMost = 256 << 20;
+  const auto raise = [&](int option, std::size_t wanted) {
+    const int size = static_cast<int>(std::min<std::size_t>(wanted, kMost));
+    ::setsockopt(fd, SOL_SOCKET, option, &size, sizeof size);
+  };
+  if (bytes > kSendBytes) raise(SO_SNDBUFFORCE, bytes * 2);
+  if (answers > kAnswers) raise(SO_RCVBUFFORCE, answers * 4096);
 }
 
 /// The kernel's text from an NLMSG_ERROR or NLMSG_DONE message.
@@ -51,6 +64,7 @@ Socket Socket::open_in(const NetNs& netns, Protocol protocol) {
 void Socket::send(std::span<Message* const> messages) {
   std::vector<iovec> parts;
   parts.reserve(messages.size());
+  std::size_t bytes = 0;
   for (Message* message : messages) {
     nlmsghdr* const header = message->raw();
     header->nlmsg_seq = sequence_++;
@@ -61,7 +75,9 @@ void Socket::send(std::span<Message* const> messages) {
     message->replies_.clear();
     // Lengths are multiples of 4: libnl pads every attribute.
     parts.push_back({header, NLMSG_ALIGN(header->nlmsg_len)});
+    bytes += parts.back().iov_len;
   }
+  make_room(fd_.get(), bytes, messages.size());
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
   msghdr call{};

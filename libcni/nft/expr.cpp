@@ -2,9 +2,14 @@
 // Copyright the cnipp authors
 #include "nft/expr.h"
 
+#include <linux/if.h>
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/rtnetlink.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <vector>
 
 #include "base/concat.h"
@@ -16,7 +21,28 @@ using netlink::Message;
 
 constexpr std::uint32_t kIpv4Source = 12, kIpv4Destination = 16;  // offsets in the IP header
 constexpr std::uint32_t kIpv6Source = 8, kIpv6Destination = 24;
+constexpr std::uint32_t kDestinationPort = 2;  // in the headers of TCP, UDP, SCTP
 constexpr std::uint32_t kEthernetSource = 6, kMacBytes = 6;
+
+/// The register at which a word of four bytes begins, as the kernel calls it in its listings.
+std::uint32_t register_at(std::uint32_t word) {
+  constexpr std::uint32_t kWords = NFT_REG_SIZE / NFT_REG32_SIZE;
+  return word % kWords == 0 ? NFT_REG_1 + word / kWords : NFT_REG32_00 + word;
+}
+
+std::uint32_t bytes_of(Family family) { return family == Family::kV4 ? 4 : 16; }
+
+std::uint32_t source_offset(Family family) {
+  return family == Family::kV4 ? kIpv4Source : kIpv6Source;
+}
+
+std::uint32_t destination_offset(Family family) {
+  return family == Family::kV4 ? kIpv4Destination : kIpv6Destination;
+}
+
+std::array<std::uint8_t, 4> host_order(std::uint32_t value) {
+  return std::bit_cast<std::array<std::uint8_t, 4>>(value);
+}
 
 void put_data(Message& message, int attribute, std::span<const std::uint8_t> value) {
   message.nest(attribute, [&](Message& data) { data.put_bytes(NFTA_DATA_VALUE, value); });
@@ -44,12 +70,19 @@ Message& Rule::start(Transaction& transaction, TableFamily family, std::string_v
   return message;
 }
 
-Rule& Rule::payload(int base, std::uint32_t offset, std::uint32_t length) {
+Rule& Rule::payload(int base, std::uint32_t offset, std::uint32_t length, std::uint32_t word) {
   return expression("payload", [&](Message& data) {
-    data.put_be32(NFTA_PAYLOAD_DREG, NFT_REG_1);
+    data.put_be32(NFTA_PAYLOAD_DREG, register_at(word));
     data.put_be32(NFTA_PAYLOAD_BASE, static_cast<std::uint32_t>(base));
     data.put_be32(NFTA_PAYLOAD_OFFSET, offset);
     data.put_be32(NFTA_PAYLOAD_LEN, length);
+  });
+}
+
+Rule& Rule::meta(int key, std::uint32_t word) {
+  return expression("meta", [&](Message& data) {
+    data.put_be32(NFTA_META_DREG, register_at(word));
+    data.put_be32(NFTA_META_KEY, static_cast<std::uint32_t>(key));
   });
 }
 
@@ -72,30 +105,39 @@ Rule& Rule::mask(std::span<const std::uint8_t> bits) {
 }
 
 Rule& Rule::match_family(Family family) {
-  expression("meta", [](Message& data) {
-    data.put_be32(NFTA_META_DREG, NFT_REG_1);
-    data.put_be32(NFTA_META_KEY, NFT_META_NFPROTO);
-  });
   const std::uint8_t protocol = family == Family::kV4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
-  return compare(NFT_CMP_EQ, std::span(&protocol, 1));
+  return meta(NFT_META_NFPROTO).compare(NFT_CMP_EQ, std::span(&protocol, 1));
+}
+
+Rule& Rule::match_address(std::uint32_t offset, const IpNet& net, int operation) {
+  match_family(net.family());
+  payload(NFT_PAYLOAD_NETWORK_HEADER, offset, bytes_of(net.family()));
+  if (net.prefix < net.address.bits()) {
+    std::vector<std::uint8_t> ones(bytes_of(net.family()), 0xff);
+    mask(IpAddress::from_bytes(net.family(), ones).network(net.prefix).bytes());
+  }
+  return compare(operation, net.address.network(net.prefix).bytes());
 }
 
 Rule& Rule::match_destination(const IpNet& net) {
-  const bool v4 = net.address.is_v4();
-  const auto bytes = static_cast<std::uint32_t>(net.address.bytes().size());
-  match_family(net.family());
-  payload(NFT_PAYLOAD_NETWORK_HEADER, v4 ? kIpv4Destination : kIpv6Destination, bytes);
-  if (net.prefix < net.address.bits()) {
-    std::vector<std::uint8_t> ones(bytes, 0xff);
-    mask(IpAddress::from_bytes(net.family(), ones).network(net.prefix).bytes());
-  }
-  return compare(NFT_CMP_EQ, net.address.network(net.prefix).bytes());
+  return match_address(destination_offset(net.family()), net, NFT_CMP_EQ);
+}
+
+Rule& Rule::match_other_destination(const IpNet& net) {
+  return match_address(destination_offset(net.family()), net, NFT_CMP_NEQ);
+}
+
+Rule& Rule::match_source(const IpNet& net) {
+  return match_address(source_offset(net.family()), net, NFT_CMP_EQ);
+}
+
+Rule& Rule::match_other_source(const IpNet& net) {
+  return match_address(source_offset(net.family()), net, NFT_CMP_NEQ);
 }
 
 Rule& Rule::source_verdict_map(Family family, std::string_view map) {
-  const bool v4 = family == Family::kV4;
   match_family(family);
-  payload(NFT_PAYLOAD_NETWORK_HEADER, v4 ? kIpv4Source : kIpv6Source, v4 ? 4 : 16);
+  payload(NFT_PAYLOAD_NETWORK_HEADER, source_offset(family), bytes_of(family));
   return lookup_verdict(map);
 }
 
@@ -118,15 +160,90 @@ Rule& Rule::verdict(int code, std::string_view chain) {
   });
 }
 
-Rule& Rule::load_input_name() {
-  return expression("meta", [](Message& data) {
-    data.put_be32(NFTA_META_DREG, NFT_REG_1);
-    data.put_be32(NFTA_META_KEY, NFT_META_IIFNAME);
-  });
-}
+Rule& Rule::load_input_name() { return meta(NFT_META_IIFNAME); }
 
 Rule& Rule::match_other_source(const Mac& mac) {
   return payload(NFT_PAYLOAD_LL_HEADER, kEthernetSource, kMacBytes).compare(NFT_CMP_NEQ, mac.bytes);
+}
+
+Rule& Rule::match_name(int key, std::string_view name, bool equal) {
+  std::array<std::uint8_t, IFNAMSIZ> text{};
+  std::ranges::copy(name.substr(0, text.size() - 1), text.begin());
+  return meta(key).compare(equal ? NFT_CMP_EQ : NFT_CMP_NEQ, text);
+}
+
+Rule& Rule::match_input_name(std::string_view name, bool equal) {
+  return match_name(NFT_META_IIFNAME, name, equal);
+}
+
+Rule& Rule::match_input_kind(std::string_view kind, bool equal) {
+  return match_name(NFT_META_IIFKIND, kind, equal);
+}
+
+Rule& Rule::match_local_destination() {
+  expression("fib", [](Message& data) {
+    data.put_be32(NFTA_FIB_DREG, NFT_REG_1);
+    data.put_be32(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
+    data.put_be32(NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR);
+  });
+  return compare(NFT_CMP_EQ, host_order(RTN_LOCAL));
+}
+
+Rule& Rule::match_redirected() {
+  expression("ct", [](Message& data) {
+    data.put_be32(NFTA_CT_DREG, NFT_REG_1);
+    data.put_be32(NFTA_CT_KEY, NFT_CT_STATUS);
+  });
+  mask(host_order(IPS_DST_NAT));
+  return compare(NFT_CMP_NEQ, host_order(0));
+}
+
+Rule& Rule::load_service(Family family, bool with_address) {
+  match_family(family);
+  std::uint32_t word = 0;
+  if (with_address) {
+    load_destination(family);
+    word = bytes_of(family) / NFT_REG32_SIZE;
+  }
+  meta(NFT_META_L4PROTO, word);
+  return payload(NFT_PAYLOAD_TRANSPORT_HEADER, kDestinationPort, 2, word + 1);
+}
+
+Rule& Rule::load_destination(Family family) {
+  return payload(NFT_PAYLOAD_NETWORK_HEADER, destination_offset(family), bytes_of(family));
+}
+
+Rule& Rule::load_source_and_destination(Family family) {
+  payload(NFT_PAYLOAD_NETWORK_HEADER, source_offset(family), bytes_of(family));
+  return payload(NFT_PAYLOAD_NETWORK_HEADER, destination_offset(family), bytes_of(family),
+                 bytes_of(family) / NFT_REG32_SIZE);
+}
+
+Rule& Rule::load_input_name_and_destination(Family family) {
+  load_input_name();
+  return payload(NFT_PAYLOAD_NETWORK_HEADER, destination_offset(family), bytes_of(family),
+                 IFNAMSIZ / NFT_REG32_SIZE);
+}
+
+Rule& Rule::match_in_set(std::string_view set) {
+  return expression("lookup", [&](Message& data) {
+    data.put_text(NFTA_LOOKUP_SET, set);
+    data.put_be32(NFTA_LOOKUP_SREG, NFT_REG_1);
+  });
+}
+
+Rule& Rule::redirect_by_map(Family family, std::string_view map) {
+  expression("lookup", [&](Message& data) {
+    data.put_text(NFTA_LOOKUP_SET, map);
+    data.put_be32(NFTA_LOOKUP_SREG, NFT_REG_1);
+    data.put_be32(NFTA_LOOKUP_DREG, NFT_REG_1);
+  });
+  return expression("nat", [&](Message& data) {
+    data.put_be32(NFTA_NAT_TYPE, NFT_NAT_DNAT);
+    data.put_be32(NFTA_NAT_FAMILY, family == Family::kV4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
+    data.put_be32(NFTA_NAT_REG_ADDR_MIN, NFT_REG_1);
+    data.put_be32(NFTA_NAT_REG_PROTO_MIN, register_at(bytes_of(family) / NFT_REG32_SIZE));
+  });
 }
 
 }  // namespace cni::nft

@@ -11,7 +11,7 @@
 #include "nft/transaction.h"
 
 /// The nf_tables expressions we use. Each appends itself to a rule's NFTA_RULE_EXPRESSIONS; values
-/// go through register 1.
+/// go through the registers from 1 on, those of joined keys one behind the other.
 namespace cni::nft {
 
 /// A rule under construction: table, chain and comment are set, expressions are appended.
@@ -44,6 +44,31 @@ class Rule {
   /// Looks what was loaded up in a verdict map.
   Rule& lookup_verdict(std::string_view map);
 
+  Rule& match_source(const IpNet& net);
+  /// Goes on only when the destination (source) address is not inside the network.
+  Rule& match_other_destination(const IpNet& net);
+  Rule& match_other_source(const IpNet& net);
+  /// Goes on only for (not for) packets that came in over a link of this name or kind; "" is none.
+  Rule& match_input_name(std::string_view name, bool equal = true);
+  Rule& match_input_kind(std::string_view kind, bool equal = true);
+  /// Goes on only for destinations that are addresses of this host.
+  Rule& match_local_destination();
+  /// Goes on only for packets of connections whose destination was translated.
+  Rule& match_redirected();
+
+  // Keys, to be looked up next.
+  /// Protocol and destination port, behind the destination address or not.
+  Rule& load_service(Family family, bool with_address);
+  Rule& load_destination(Family family);
+  Rule& load_source_and_destination(Family family);
+  Rule& load_input_name_and_destination(Family family);
+
+  /// Goes on only when what was loaded is in the set.
+  Rule& match_in_set(std::string_view set);
+  /// Translates the destination into the address and port that the map has for what was loaded;
+  /// goes on when it has none.
+  Rule& redirect_by_map(Family family, std::string_view map);
+
  private:
   explicit Rule(netlink::Message& list) noexcept : list_(list) {}
   static netlink::Message& start(Transaction& transaction, TableFamily family,
@@ -57,7 +82,11 @@ class Rule {
     });
     return *this;
   }
-  Rule& payload(int base, std::uint32_t offset, std::uint32_t length);
+  /// `word` counts registers of four bytes.
+  Rule& payload(int base, std::uint32_t offset, std::uint32_t length, std::uint32_t word = 0);
+  Rule& meta(int key, std::uint32_t word = 0);
+  Rule& match_address(std::uint32_t offset, const IpNet& net, int operation);
+  Rule& match_name(int key, std::string_view name, bool equal);
   Rule& compare(int operation, std::span<const std::uint8_t> value);
   Rule& mask(std::span<const std::uint8_t> bits);
 

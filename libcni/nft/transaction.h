@@ -30,8 +30,10 @@ enum class TableFamily : unsigned char {
 class Transaction {
  public:
   /// The reference stays valid as long as the transaction.
-  netlink::Message& add(int message_type, unsigned flags, TableFamily family, std::string what);
+  netlink::Message& add(int message_type, unsigned flags, TableFamily family, std::string what,
+                        std::size_t capacity = netlink::Message::kCapacity);
   [[nodiscard]] bool empty() const noexcept { return commands_.empty(); }
+  [[nodiscard]] const std::deque<netlink::Message>& commands() const noexcept { return commands_; }
 
   /// errno of the first command that the kernel refused (nothing was changed), 0 on success. With a
   /// generation: ERESTART when the ruleset has changed since.

@@ -178,12 +178,16 @@ void add_chain(Transaction& transaction, const Table& table, std::string_view ch
       .put_text(NFTA_CHAIN_NAME, chain);
 }
 
-void delete_chain(Transaction& transaction, const Table& table, std::string_view chain) {
+void flush_chain(Transaction& transaction, const Table& table, std::string_view chain) {
   transaction
       .add(NFT_MSG_DELRULE, 0, table.family,
            concat("flush nf_tables chain ", full_name(table, chain)))
       .put_text(NFTA_RULE_TABLE, table.name)
       .put_text(NFTA_RULE_CHAIN, chain);
+}
+
+void delete_chain(Transaction& transaction, const Table& table, std::string_view chain) {
+  flush_chain(transaction, table, chain);
   transaction
       .add(NFT_MSG_DELCHAIN, 0, table.family,
            concat("delete nf_tables chain ", full_name(table, chain)))

@@ -68,6 +68,7 @@ struct Hook {
 void add_base_chain(Transaction& transaction, const Table& table, std::string_view chain,
                     const Hook& hook);
 void add_chain(Transaction& transaction, const Table& table, std::string_view chain);
+void flush_chain(Transaction& transaction, const Table& table, std::string_view chain);
 /// Flushes it first. EBUSY while something refers to it.
 void delete_chain(Transaction& transaction, const Table& table, std::string_view chain);
 void delete_rule(Transaction& transaction, const Table& table, std::string_view chain,

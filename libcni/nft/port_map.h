@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/ip.h"
+#include "model/owner.h"
+#include "model/port_mapping.h"
+#include "netlink/socket.h"
+
+/// Published ports in our own nf_tables table (shown for IPv4; the chains serve both families):
+///
+///   table inet cnipp {
+///     map hostports4 { type inet_proto . inet_service : ipv4_addr . inet_service }
+///     map hostip-ports4 { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service }
+///     chain hostports { dnat ip to ip daddr . meta l4proto . th dport map @hostip-ports4
+///                       dnat ip to meta l4proto . th dport map @hostports4 }
+///     chain hostport-prerouting { type nat hook prerouting priority dstnat + 5
+///                                 fib daddr type local jump hostports }
+///     chain hostport-output { the same for what the host itself sends }
+///     chain hostport-postrouting { type nat hook postrouting priority srcnat - 5
+///                                  ct status dnat ip daddr vmap @hostport-targets4 }
+///     chain hostport-snat4 { masquerade: from 127/8, back to its sender, back over the bridge it
+///                            came from }
+///     chain hostport-martians { type filter hook prerouting priority raw: loopback addresses do
+///                               not come in from outside } }
+///
+/// Per connection and per verb the cost does not depend on the number of mappings. Elements belong
+/// to their owner; everything else is shared: DEL leaves it, remove_unused removes it. No lock is
+/// needed: every change is one transaction that fails when its premises do not hold, and is then
+/// tried anew. All functions act in the socket's namespace.
+namespace cni::nft::port_map {
+
+/// A restriction on what is redirected.
+struct Condition {
+  enum class Subject : unsigned char { kSource, kDestination, kInputLink };
+  Subject subject = Subject::kSource;
+  bool negated = false;
+  IpNet net;         // of the first two
+  std::string link;  // of the last
+};
+
+/// What one address of the container gets.
+struct Target {
+  IpAddress container;
+  std::vector<PortMapping> mappings;  // that serve its family, without repetitions
+  std::string via;                    // the host's link towards it; empty: not known
+  std::vector<Condition> conditions;  // all of which must hold
+};
+
+enum class Snat : unsigned char {
+  kNone,
+  kNeeded,  // where an answer would not come back over the host otherwise
+  kAll
+};
+
+struct Ports {
+  std::vector<Target> targets;  // one of a family
+  Snat snat = Snat::kNeeded;
+};
+
+/// Idempotent; replaces what the owner had. Elements for an address of ours that belong to another
+/// owner go: the address was given to us, so that owner is gone. Throws Error{kConflict} naming the
+/// owner of a port that is mapped to another address. `changed` tells, also after a throw, whether
+/// the kernel may have taken anything: what the caller has to undo.
+void add(netlink::Socket& socket, const Owner& owner, const Ports& ports, bool& changed);
+
+/// Removes what the owner has and returns its container addresses. `likely` is what it may be: when
+/// that is all, no dump is needed. Succeeds when there is nothing.
+std::vector<IpAddress> remove(netlink::Socket& socket, const Owner& owner, const Ports& likely);
+
+/// Throws Error{kMismatch} naming the first thing that is missing or different.
+void check(netlink::Socket& socket, const Owner& owner, const Ports& ports);
+/// Whether the owner has anything here.
+[[nodiscard]] bool has(netlink::Socket& socket, const Owner& owner);
+/// Whether another owner has this very port of this very address of the host.
+[[nodiscard]] bool is_bound_by_another(netlink::Socket& socket, const Owner& owner,
+                                       const IpAddress& host, const PortMapping& mapping);
+
+/// Removes what the network's owners have for which keep(tag) is false; returns their addresses.
+std::vector<IpAddress> collect(netlink::Socket& socket, std::string_view network,
+                               const std::function<bool(std::string_view tag)>& keep);
+/// Removes what is shared when nobody has anything in it.
+void remove_unused(netlink::Socket& socket);
+/// Throws KernelError when this kernel cannot do it. Changes nothing.
+void probe(netlink::Socket& socket);
+
+}  // namespace cni::nft::port_map

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "nft/port_map_layout.h"
+
+#include <linux/netfilter.h>
+#include <linux/netfilter_ipv4.h>
+
+#include <algorithm>
+
+#include "base/concat.h"
+#include "base/hash.h"
+#include "nft/expr.h"
+
+namespace cni::nft::port_map {
+namespace {
+
+// Behind dstnat, where kube-proxy and others redirect: the first who does wins, and that must not
+// be us (CVE-2019-9946). Before srcnat: networks without masquerading leave their own subnets alone
+// there for good.
+constexpr Hook kPrerouting{"nat", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST + 5};
+constexpr Hook kOutput{"nat", NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST + 5};
+constexpr Hook kPostrouting{"nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC - 5};
+constexpr Hook kRaw{"filter", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW};
+
+const std::string kPortsChain = "hostports";
+const std::string kPreroutingChain = "hostport-prerouting";
+const std::string kOutputChain = "hostport-output";
+const std::string kPostroutingChain = "hostport-postrouting";
+const std::string kMartiansChain = "hostport-martians";
+const std::string kLoopbackChain = "hostport-loopback";
+const std::string kSnatV4Chain = "hostport-snat4";
+const std::string kSnatV6Chain = "hostport-snat6";
+const std::string kSnatAllChain = "hostport-snat-all";
+const std::string kSnatNoneChain = "hostport-snat-none";
+constexpr std::string_view kConditionsPrefix = "hostport-if";
+constexpr std::size_t kHashDigits = 15;  // an interface name without its NUL
+
+constexpr Family kFamilies[] = {Family::kV4, Family::kV6};
+
+FamilySets sets_of(const Table& table, Family family) {
+  const bool v4 = family == Family::kV4;
+  const Type address = v4 ? kIpv4Type : kIpv6Type;
+  const Type service = joined({kProtocolType, kPortType});
+  const Type bound_service = joined({address, kProtocolType, kPortType});
+  const Type destination = joined({address, kPortType});
+  const auto named = [&](std::string_view name) { return concat(name, v4 ? "4" : "6"); };
+  return {family,
+          {table, named("hostports"), service, destination},
+          {table, named("hostip-ports"), bound_service, destination},
+          {table, named("hostport-conditions"), service, kVerdictType},
+          {table, named("hostip-conditions"), bound_service, kVerdictType},
+          {table, named("hostport-targets"), address, kVerdictType},
+          {table, named("hostport-hairpins"), joined({address, address}), {}},
+          {table, named("hostport-siblings"), joined({kIfnameType, address}), {}}};
+}
+
+void append_address(Bytes& key, const IpAddress& address) {
+  key.insert(key.end(), address.bytes().begin(), address.bytes().end());
+}
+
+/// A part of a joined key that takes a register of four bytes.
+void append_port(Bytes& key, std::uint16_t port) {
+  key.insert(key.end(),
+             {static_cast<std::uint8_t>(port >> 8), static_cast<std::uint8_t>(port & 0xff), 0, 0});
+}
+
+Bytes link_key(std::string_view link) {
+  Bytes key(link.begin(), link.end());
+  key.resize(kIfnameType.bytes);
+  return key;
+}
+
+Bytes service_key(const PortMapping& mapping) {
+  Bytes key{static_cast<std::uint8_t>(mapping.protocol), 0, 0, 0};
+  append_port(key, mapping.host_port);
+  return key;
+}
+
+const std::string& snat_chain(Snat snat, Family family) {
+  if (snat == Snat::kNone) return kSnatNoneChain;
+  if (snat == Snat::kAll) return kSnatAllChain;
+  return family == Family::kV4 ? kSnatV4Chain : kSnatV6Chain;
+}
+
+void add_target(const Layout& layout, const Owner& owner, const Target& target, Snat snat,
+                std::vector<Entry>& out) {
+  const FamilySets& sets = layout.of(target.container.family());
+  for (const PortMapping& mapping : target.mappings) {
+    Bytes value;
+    append_address(value, target.container);
+    append_port(value, mapping.container_port);
+    const auto bound = mapping.bound_to();
+    const Bytes key = bound ? port_key(*bound, mapping) : service_key(mapping);
+    out.push_back({bound ? &sets.bound_ports : &sets.ports, {key, value, {}, {}}});
+    if (target.conditions.empty()) continue;
+    out.push_back({bound ? &sets.bound_restricted : &sets.restricted,
+                   {key, {}, conditions_chain(owner, sets.family), {}, true}});
+  }
+  Bytes address;
+  append_address(address, target.container);
+  out.push_back({&sets.targets, {address, {}, snat_chain(snat, sets.family), {}}});
+  if (snat != Snat::kNeeded) return;
+  Bytes pair = address;
+  append_address(pair, target.container);
+  out.push_back({&sets.hairpins, {pair, {}, {}, {}}});
+  if (target.via.empty()) return;
+  Bytes sibling = link_key(target.via);
+  append_address(sibling, target.container);
+  out.push_back({&sets.siblings, {sibling, {}, {}, {}}});
+}
+
+class RuleWriter {
+ public:
+  RuleWriter(Transaction& transaction, const Layout& layout)
+      : transaction_(transaction), layout_(layout) {}
+
+  template <typename F>
+  void append(std::string_view chain, std::string_view comment, F&& fill) {
+    Rule::append(transaction_, layout_.table.family, layout_.table.name, chain, comment, fill);
+  }
+
+  void redirection() {
+    for (const auto& chain : {kPreroutingChain, kOutputChain}) {
+      // Whatever else passes through this host is none of our business (CVE-2025-67499).
+      append(chain, "only this host's addresses",
+             [](Rule& rule) { rule.match_local_destination().verdict(NFT_JUMP, kPortsChain); });
+    }
+    for (const bool bound : {true, false}) {
+      for (const Family family : kFamilies) {
+        const FamilySets& sets = layout_.of(family);
+        const Set& conditions = bound ? sets.bound_restricted : sets.restricted;
+        const Set& ports = bound ? sets.bound_ports : sets.ports;
+        append(kPortsChain, conditions.name, [&](Rule& rule) {
+          rule.load_service(family, bound).lookup_verdict(conditions.name);
+        });
+        append(kPortsChain, ports.name, [&](Rule& rule) {
+          rule.load_service(family, bound).redirect_by_map(family, ports.name);
+        });
+      }
+    }
+  }
+
+  void masquerading() {
+    for (const Family family : kFamilies) {
+      const FamilySets& sets = layout_.of(family);
+      append(kPostroutingChain, sets.targets.name, [&](Rule& rule) {
+        rule.match_redirected().match_family(family);
+        rule.load_destination(family).lookup_verdict(sets.targets.name);
+      });
+      const std::string& chain = snat_chain(Snat::kNeeded, family);
+      append(chain, "from the host's loopback",
+             [&](Rule& rule) { rule.match_source(loopback(family)).masquerade(); });
+      append(chain, "back to its sender", [&](Rule& rule) {
+        rule.match_family(family).load_source_and_destination(family);
+        rule.match_in_set(sets.hairpins.name).masquerade();
+      });
+      // The answer would go there without passing through the host. With br_netfilter it does: then
+      // the packet has no incoming link at this hook.
+      append(chain, "back over the link it came from", [&](Rule& rule) {
+        rule.match_family(family).load_input_name_and_destination(family);
+        rule.match_in_set(sets.siblings.name).masquerade();
+      });
+    }
+    append(kSnatAllChain, "all", [](Rule& rule) { rule.masquerade(); });
+  }
+
+  /// What route_localnet would let in, and what a bridge hands to netfilter before IPv6 looks.
+  void martians() {
+    for (const Family family : kFamilies) {
+      append(kMartiansChain, family == Family::kV4 ? "from 127/8" : "from ::1", [&](Rule& rule) {
+        rule.match_source(loopback(family)).verdict(NFT_JUMP, kLoopbackChain);
+      });
+      append(kMartiansChain, family == Family::kV4 ? "to 127/8" : "to ::1", [&](Rule& rule) {
+        rule.match_destination(loopback(family)).verdict(NFT_JUMP, kLoopbackChain);
+      });
+    }
+    append(kLoopbackChain, "the loopback link",
+           [](Rule& rule) { rule.match_input_name("lo").verdict(NFT_RETURN); });
+    append(kLoopbackChain, "the loopback of a VRF",
+           [](Rule& rule) { rule.match_input_kind("vrf").verdict(NFT_RETURN); });
+    append(kLoopbackChain, "anything else", [](Rule& rule) { rule.verdict(NF_DROP); });
+  }
+
+ private:
+  static IpNet loopback(Family family) {
+    return IpNet::parse(family == Family::kV4 ? "127.0.0.0/8" : "::1/128");
+  }
+
+  Transaction& transaction_;
+  const Layout& layout_;
+};
+
+const Hook* hook_of(std::string_view chain) {
+  if (chain == kPreroutingChain) return &kPrerouting;
+  if (chain == kOutputChain) return &kOutput;
+  if (chain == kPostroutingChain) return &kPostrouting;
+  return chain == kMartiansChain ? &kRaw : nullptr;
+}
+
+}  // namespace
+
+Layout::Layout(std::string_view table_name)
+    : table{TableFamily::kInet, std::string(table_name)},
+      owners{table, "hostport-owners", kIfnameType, {}},
+      v4(sets_of(table, Family::kV4)),
+      v6(sets_of(table, Family::kV6)) {}
+
+std::vector<const Set*> Layout::sets() const {
+  std::vector<const Set*> out{&owners};
+  for (const FamilySets* f : {&v4, &v6}) {
+    out.insert(out.end(), {&f->ports, &f->bound_ports, &f->restricted, &f->bound_restricted,
+                           &f->targets, &f->hairpins, &f->siblings});
+  }
+  return out;
+}
+
+const Layout& our_layout() {
+  static const Layout layout("cnipp");
+  return layout;
+}
+
+Bytes owner_key(std::string_view tag) { return link_key(sha512_hex(tag, kHashDigits)); }
+
+Bytes port_key(const IpAddress& host, const PortMapping& mapping) {
+  Bytes key;
+  append_address(key, host);
+  const Bytes service = service_key(mapping);
+  key.insert(key.end(), service.begin(), service.end());
+  return key;
+}
+
+std::vector<Entry> entries_of(const Layout& layout, const Owner& owner, const Ports& ports) {
+  std::vector<Entry> out{{&layout.owners, {owner_key(owner.tag()), {}, {}, {}}}};
+  std::string links;
+  for (const Target& target : ports.targets) {
+    add_target(layout, owner, target, ports.snat, out);
+    if (target.via.empty()) continue;
+    links += concat(target.container.is_v4() ? "via4=" : "via6=", target.via, " ");
+  }
+  const std::string comment = owner.label(concat(links, "n=", out.size()), kMaxComment);
+  for (Entry& entry : out) entry.element.comment = comment;
+  return out;
+}
+
+std::size_t count_in(std::string_view comment) {
+  const auto at = comment.find(" n=");
+  std::size_t n = 0;
+  for (std::size_t i = at == comment.npos ? comment.size() : at + 3;
+       i < comment.size() && comment[i] >= '0' && comment[i] <= '9'; ++i) {
+    n = n * 10 + static_cast<std::size_t>(comment[i] - '0');
+  }
+  return n;
+}
+
+std::string via_in(std::string_view comment, Family family) {
+  const std::string_view key = family == Family::kV4 ? " via4=" : " via6=";
+  const auto at = comment.find(key);
+  if (at == comment.npos) return {};
+  const std::string_view rest = comment.substr(at + key.size());
+  return std::string(rest.substr(0, rest.find(' ')));
+}
+
+std::string conditions_chain(const Owner& owner, Family family) {
+  return concat(kConditionsPrefix, family == Family::kV4 ? "4-" : "6-",
+                sha512_hex(owner.tag(), kHashDigits));
+}
+
+bool is_conditions_chain(std::string_view chain) { return chain.starts_with(kConditionsPrefix); }
+
+void create_conditions(Transaction& transaction, const Layout& layout, const Owner& owner,
+                       const Target& target) {
+  if (target.conditions.empty()) return;
+  const std::string chain = conditions_chain(owner, target.container.family());
+  add_chain(transaction, layout.table, chain);
+  for (const Condition& condition : target.conditions) {
+    // Where it does not hold, nobody's mapping applies: accepting ends our chains.
+    Rule::append(
+        transaction, layout.table.family, layout.table.name, chain, owner.tag(), [&](Rule& rule) {
+          using Subject = Condition::Subject;
+          const bool holds = condition.negated;
+          if (condition.subject == Subject::kInputLink) {
+            rule.match_input_name(condition.link, holds);
+          } else if (condition.subject == Subject::kSource) {
+            holds ? rule.match_source(condition.net) : rule.match_other_source(condition.net);
+          } else {
+            holds ? rule.match_destination(condition.net)
+                  : rule.match_other_destination(condition.net);
+          }
+          rule.verdict(NF_ACCEPT);
+        });
+  }
+}
+
+const std::vector<std::string>& shared_chains() {
+  static const std::vector<std::string> chains{
+      kPortsChain,    kSnatV4Chain,     kSnatV6Chain, kSnatAllChain,     kSnatNoneChain,
+      kLoopbackChain, kPreroutingChain, kOutputChain, kPostroutingChain, kMartiansChain};
+  return chains;
+}
+
+void create_shared(Transaction& transaction, const Layout& layout,
+                   const std::set<std::string>& existing) {
+  add_table(transaction, layout.table);
+  for (const std::string& chain : shared_chains()) {
+    const Hook* const hook = hook_of(chain);
+    if (existing.contains(chain)) {
+      flush_chain(transaction, layout.table, chain);
+    } else if (hook != nullptr) {
+      add_base_chain(transaction, layout.table, chain, *hook);
+    } else {
+      add_chain(transaction, layout.table, chain);
+    }
+  }
+  std::uint32_t id = 0;
+  for (const Set* set : layout.sets()) {
+    ++id;
+    if (!existing.contains(set->name)) add_set(transaction, *set, id);
+  }
+  RuleWriter rules(transaction, layout);
+  rules.redirection();
+  rules.masquerading();
+  rules.martians();
+}
+
+}  // namespace cni::nft::port_map
