@@ -16,7 +16,6 @@ namespace {
 struct Ignored {
   const char* lines;  // a regular expression
   const char* because;
-  std::string_view plugin = {};  // of this one only
 };
 
 // The deliberate differences, all of them.
@@ -40,10 +39,6 @@ const std::array kDeliberate = {
     Ignored{"^[hc] link .* (tso_max_size|gso_max_size|tso_max_segs|gro_max_size) = ",
             "of a bridge they follow its ports"},
     Ignored{"^[hc] qdisc ", "order of creation"},
-    Ignored{"^[hc] sysctl net/ipv6/conf/(eth0|HOSTVETH)/accept_dad = 0",
-            "nobody else is on the link: no two seconds of duplicate address detection", "ptp"},
-    Ignored{"^[hc] link (eth0|HOSTVETH) (operstate|flags) = ",
-            "they follow in the kernel's own time", "ptp"},
 };
 
 Snapshot prefixed(Snapshot snapshot, const std::string& prefix) {
@@ -51,9 +46,8 @@ Snapshot prefixed(Snapshot snapshot, const std::string& prefix) {
   return snapshot;
 }
 
-Snapshot without_deliberate(Snapshot snapshot, std::string_view plugin) {
+Snapshot without_deliberate(Snapshot snapshot) {
   for (const auto& ignored : kDeliberate) {
-    if (!ignored.plugin.empty() && ignored.plugin != plugin) continue;
     const std::regex pattern(ignored.lines);
     std::erase_if(snapshot.lines,
                   [&](const std::string& line) { return std::regex_search(line, pattern); });
@@ -74,13 +68,11 @@ void collect_names(const TestNamespace& net, std::map<std::string, std::string>&
   }
 }
 
-// How an address avoids its duplicate check (a flag of its own, or the interface's sysctl) or the
-// kernel's route to its subnet (a flag, or a removal), and how far the kernel has followed the loss
-// of the last port.
+// How an address avoids its duplicate check (a flag of its own, or the interface's sysctl), and how
+// far the kernel has followed the loss of the last port.
 Snapshot without_passing_flags(Snapshot snapshot) {
   for (auto& line : snapshot.lines) {
-    for (const std::string_view flag :
-         {R"("linkdown" )", "nodad:true ", "tentative:true ", "noprefixroute:true "}) {
+    for (const std::string_view flag : {R"("linkdown" )", "nodad:true ", "tentative:true "}) {
       const auto at = line.find(flag);
       if (at != std::string::npos) line.erase(at, flag.size());
     }
@@ -126,11 +118,11 @@ Outcome observe(const Experiment& experiment, const std::string& bin_dir) {
     const Json result = added.json();
     outcome.result = snapshot_of(result.root(), "result").renamed(names);
   }
-  outcome.attached = without_deliberate(state(sandbox).renamed(names), experiment.plugin);
+  outcome.attached = without_deliberate(state(sandbox).renamed(names));
   PluginCall del = call;
   del.command = "DEL";
   outcome.deleted = run_plugin(del).ok();
-  outcome.detached = without_deliberate(state(sandbox).renamed(names), experiment.plugin);
+  outcome.detached = without_deliberate(state(sandbox).renamed(names));
   return outcome;
 }
 

@@ -65,6 +65,10 @@ void bind_to(const Fd& socket, unsigned short port) {
   if (::bind(socket.get(), generic(any), sizeof any) != 0) throw_errno("bind");
 }
 
+unsigned short server_port(const Path& path) {
+  return path.server_port == 0 ? path.port : path.server_port;
+}
+
 // Waits until the descriptor is ready or the time has come.
 bool ready(const Fd& fd, short events, Clock::time_point until) {
   pollfd entry{fd.get(), events, 0};
@@ -95,10 +99,11 @@ bool can_ping(const TestNamespace& from, std::string_view address) {
 std::optional<std::string> tcp_peer_seen(const Path& path) {
   const auto until = Clock::now() + path.patience;
   const Fd listener = make_socket(path.server, SOCK_STREAM);
-  bind_to(listener, path.port);
+  bind_to(listener, server_port(path));
   if (::listen(listener.get(), 1) != 0) throw_errno("listen");
 
   const Fd client = make_socket(path.client, SOCK_STREAM);
+  if (path.client_port != 0) bind_to(client, path.client_port);
   const sockaddr_in6 target = endpoint(path.address, path.port);
   if (::connect(client.get(), generic(target), sizeof target) != 0 && errno != EINPROGRESS) {
     return std::nullopt;
@@ -116,8 +121,9 @@ std::optional<std::string> tcp_peer_seen(const Path& path) {
 std::optional<std::string> udp_peer_seen(const Path& path) {
   const auto until = Clock::now() + path.patience;
   const Fd server = make_socket(path.server, SOCK_DGRAM);
-  bind_to(server, path.port);
+  bind_to(server, server_port(path));
   const Fd client = make_socket(path.client, SOCK_DGRAM);
+  if (path.client_port != 0) bind_to(client, path.client_port);
   const sockaddr_in6 target = endpoint(path.address, path.port);
   if (::connect(client.get(), generic(target), sizeof target) != 0) return std::nullopt;
 

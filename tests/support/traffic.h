@@ -25,6 +25,8 @@ struct Path {
   std::string_view address;
   unsigned short port = 8080;
   std::chrono::milliseconds patience = kTrafficPatience;
+  unsigned short server_port = 0;  // where the server listens, if not on `port`
+  unsigned short client_port = 0;  // where the client sends from, if not from any
 };
 [[nodiscard]] std::optional<std::string> tcp_peer_seen(const Path& path);
 [[nodiscard]] std::optional<std::string> udp_peer_seen(const Path& path);

@@ -4,6 +4,6 @@
 
 #include "protocol/plugin.h"
 
-namespace cni::ptp {
+namespace cni::portmap {
 extern const Plugin plugin;
-}  // namespace cni::ptp
+}  // namespace cni::portmap

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/port_mapping.h"
+#include "nft/port_map.h"
+#include "protocol/request.h"
+
+namespace cni::portmap {
+
+enum class Backend : unsigned char { kNftables, kIptables };
+
+/// The keys of the configuration; docs/plugins/portmap.md describes them.
+struct Config {
+  Backend backend = Backend::kNftables;
+  bool snat = true;
+  bool masq_all = false;
+  unsigned mark_masq_bit = 13;
+  std::string external_set_mark_chain;                    // empty: our own
+  std::vector<std::string> conditions_v4, conditions_v6;  // as written
+  std::vector<PortMapping> mappings;
+
+  /// Throws Error{kInvalidConfig}.
+  [[nodiscard]] static Config parse(const Request& request);
+  /// The mappings that can be read, for DEL and GC: never throws over what ADD would refuse.
+  [[nodiscard]] static Config parse_leniently(const Request& request);
+
+  [[nodiscard]] nft::port_map::Snat nft_snat() const noexcept;
+  /// Of the nftables backend. Throws Error{kInvalidConfig} for what it does not understand.
+  [[nodiscard]] std::vector<nft::port_map::Condition> nft_conditions(Family family) const;
+};
+
+/// The mappings that serve the family, without repetitions; an unspecified hostIP is none.
+[[nodiscard]] std::vector<PortMapping> mappings_of(const std::vector<PortMapping>& mappings,
+                                                   Family family);
+
+}  // namespace cni::portmap

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <vector>
+
+#include "attach/host.h"
+#include "model/ip.h"
+#include "nft/port_map.h"
+
+/// What published ports need of the host besides rules.
+namespace cni::portmap {
+
+/// The link over which each target is reached, where there is one.
+void find_links(Host& host, std::vector<nft::port_map::Target>& targets);
+
+/// Lets connections from the host's loopback addresses go out over the targets' links and their
+/// answers come back: the sysctl route_localnet for IPv4, a local route to ::1 for IPv6. Both
+/// belong to the link and are shared.
+void open_loopback(Host& host, const nft::port_map::Ports& ports);
+/// Throws Error{kMismatch}.
+void check_loopback(Host& host, const nft::port_map::Ports& ports);
+
+/// Cuts UDP flows to the ports that do not lead to the container yet: from before they were mapped.
+void forget_stale_flows(Host& host, const Owner& owner, const nft::port_map::Ports& ports);
+/// Cuts all connections that were redirected to an address that is being released.
+void forget_redirected(Host& host, const std::vector<IpAddress>& containers);
+
+}  // namespace cni::portmap
