@@ -3,6 +3,7 @@
 #include "attach/configure_interface.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 
 #include "attach/sysctl.h"
@@ -19,11 +20,11 @@ using netlink::Link;
 using netlink::Message;
 
 /// What must be set before the link is up. Called inside the sandbox.
-void write_sysctls(const std::string& link, bool has_v6, netlink::Dad dad) {
-  const bool perform = dad == netlink::Dad::kPerform;
+void write_sysctls(const std::string& link, bool has_v6, const InterfaceSetup& setup) {
+  const bool perform = setup.dad == netlink::Dad::kPerform;
   if (perform) sysctl::write(sysctl::link_entry("ipv6", link, "enhanced_dad"), "1");
   sysctl::write(sysctl::link_entry("ipv6", link, "accept_dad"), perform ? "1" : "0");
-  sysctl::write(sysctl::link_entry("ipv4", link, "arp_notify"), "1");
+  if (setup.announce) sysctl::write(sysctl::link_entry("ipv4", link, "arp_notify"), "1");
   if (!has_v6) return;
   // Container runtimes switch IPv6 off where they think it unused.
   sysctl::write(sysctl::link_entry("ipv6", "lo", "disable_ipv6"), "0");
@@ -63,22 +64,24 @@ std::vector<KernelRoute> kernel_routes(const Result& result, int ifindex) {
   return out;
 }
 
-void configure_interface(Sandbox& sandbox, const Link& link, const Result& result, int index,
-                         netlink::Dad dad) {
+void configure_interface(Sandbox& sandbox, const Link& link, const Result& result,
+                         const InterfaceSetup& setup) {
   const log::Step timed("configure the container's interface");
   const bool has_v6 = std::ranges::any_of(
       result.ips, [](const IpConfig& ip) { return !ip.address.address.is_v4(); });
-  sandbox.netns().run([&] { write_sysctls(link.name, has_v6, dad); });
+  sandbox.netns().run([&] { write_sysctls(link.name, has_v6, setup); });
 
   std::vector<Message> messages;
   for (const IpConfig& ip : result.ips) {
-    if (ip.interface != index) continue;
-    messages.push_back(netlink::new_address(link.ifindex, link.name, ip.address, dad));
+    if (ip.interface != setup.index) continue;
+    messages.push_back(
+        netlink::new_address(link.ifindex, link.name, ip.address, setup.dad, setup.prefix_route));
   }
   messages.push_back(netlink::change_link(link.ifindex, link.name, {.up = true}));
-  const std::vector<KernelRoute> routes = kernel_routes(result, link.ifindex);
+  std::vector<KernelRoute> routes = setup.first;
+  std::ranges::copy(kernel_routes(result, link.ifindex), std::back_inserter(routes));
   // Routes out of addresses that are still tentative cannot be used as a source: wait in between.
-  const bool settle = has_v6 && dad == netlink::Dad::kPerform;
+  const bool settle = has_v6 && setup.dad == netlink::Dad::kPerform;
   if (!settle) {
     for (const KernelRoute& route : routes) {
       messages.push_back(netlink::new_route(route, link.name));
@@ -101,7 +104,8 @@ void configure_interface(Sandbox& sandbox, const Link& link, const Result& resul
   send();
 }
 
-void check_interface(Sandbox& sandbox, const Link& link, const Result& result) {
+void check_interface(Sandbox& sandbox, const Link& link, const Result& result,
+                     const std::vector<KernelRoute>& first) {
   const auto addresses = netlink::list_addresses(sandbox.route(), link.ifindex);
   for (const IpConfig& ip : result.ips) {
     const bool found = std::ranges::any_of(
@@ -111,15 +115,23 @@ void check_interface(Sandbox& sandbox, const Link& link, const Result& result) {
                   concat("address ", ip.address.text(), " is not on interface ", quote(link.name)));
     }
   }
-  const auto installed = netlink::list_routes(sandbox.route(), link.ifindex);
-  for (const KernelRoute& wanted : kernel_routes(result, link.ifindex)) {
+  std::vector<KernelRoute> routes = first;
+  std::ranges::copy(kernel_routes(result, link.ifindex), std::back_inserter(routes));
+  check_routes(sandbox.route(), link, routes);
+}
+
+void check_routes(netlink::Socket& socket, const Link& link,
+                  const std::vector<KernelRoute>& routes) {
+  const auto installed = netlink::list_routes(socket, link.ifindex);
+  for (const KernelRoute& wanted : routes) {
     const bool found = std::ranges::any_of(installed, [&](const KernelRoute& have) {
       const bool same_metric = have.metric == netlink::effective_metric(wanted);
       const bool same_scope =
           !wanted.scope || !wanted.dst.address.is_v4() || have.scope == wanted.scope;
+      const bool same_source = !wanted.source || have.source == wanted.source;
       return have.dst == wanted.dst && have.gateway == wanted.gateway &&
-             have.table == wanted.table && same_metric && same_scope && have.mtu == wanted.mtu &&
-             have.advmss == wanted.advmss;
+             have.table == wanted.table && same_metric && same_scope && same_source &&
+             have.mtu == wanted.mtu && have.advmss == wanted.advmss;
     });
     if (!found) {
       throw Error(ErrorCode::kMismatch, concat("route ", netlink::text(wanted),

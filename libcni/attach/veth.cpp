@@ -128,6 +128,8 @@ std::optional<VethPair> create_veth(Host& host, Sandbox& sandbox, const std::str
 
   // No packet can arrive before the container's end is up.
   sysctl::write(sysctl::link_entry("ipv6", name, "accept_ra"), "0");
+  // While its link-local address is being checked the host could not look for the container.
+  if (options.routed) sysctl::write(sysctl::link_entry("ipv6", name, "accept_dad"), "0");
   netlink::LinkChange change = options.port;
   change.up = true;
   change.alias = owner.label({}, kMaxAlias);
@@ -148,6 +150,13 @@ std::optional<Link> find_host_veth(Host& host, const Owner& owner, bool thorough
     if (tag_of(candidate) == owner.tag()) return std::move(candidate);
   }
   return std::nullopt;
+}
+
+Link get_host_veth(Host& host, const Owner& owner) {
+  auto link = find_host_veth(host, owner, false);
+  if (link) return *std::move(link);
+  throw Error(ErrorCode::kUnknownContainer,
+              concat("host veth ", quote(host_veth_name(owner)), " is gone"));
 }
 
 Link check_container_veth(Sandbox& sandbox, const Request& request, const Result& previous) {

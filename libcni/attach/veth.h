@@ -29,6 +29,7 @@ struct VethOptions {
   unsigned mtu = 0;
   std::optional<Mac> container_mac;
   netlink::LinkChange port;  // further settings of the host end
+  bool routed = false;       // the host end routes: no duplicate address detection on it
 };
 
 /// Throws Error{kConflict} when the attachment exists: the container has an interface of this name,
@@ -49,6 +50,9 @@ std::optional<VethPair> create_veth(Host& host, Sandbox& sandbox, const std::str
 /// by label alone.
 [[nodiscard]] std::optional<netlink::Link> find_host_veth(Host& host, const Owner& owner,
                                                           bool thorough);
+
+/// As find_host_veth by name and label; throws Error{kUnknownContainer} when it is gone.
+[[nodiscard]] netlink::Link get_host_veth(Host& host, const Owner& owner);
 
 /// The container's end as prevResult reports it: a veth with its MAC and MTU. Throws
 /// Error{kMismatch}.

@@ -57,13 +57,17 @@ std::vector<Address> list_addresses(Socket& socket, int ifindex) {
   return out;
 }
 
-Message new_address(int ifindex, const std::string& link, const IpNet& net, Dad dad) {
+Message new_address(int ifindex, const std::string& link, const IpNet& net, Dad dad,
+                    PrefixRoute prefix_route) {
   Message message = address_message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, ifindex, net,
                                     concat("add address ", net.text(), " to link ", quote(link)));
   if (net.address.is_v4() && net.prefix < 31) {
     message.put_bytes(IFA_BROADCAST, net.address.last(net.prefix).bytes());
   }
-  if (!net.address.is_v4() && dad == Dad::kSkip) message.put_u32(IFA_FLAGS, IFA_F_NODAD);
+  unsigned flags = 0;
+  if (!net.address.is_v4() && dad == Dad::kSkip) flags |= IFA_F_NODAD;
+  if (prefix_route == PrefixRoute::kNone) flags |= IFA_F_NOPREFIXROUTE;
+  if (flags != 0) message.put_u32(IFA_FLAGS, flags);
   return message;
 }
 

@@ -21,8 +21,11 @@ struct Address {
 [[nodiscard]] std::vector<Address> list_addresses(Socket& socket, int ifindex);
 
 enum class Dad : unsigned char { kSkip, kPerform };
+/// With kNone the kernel adds no route to the address's network, now or when the link comes back.
+enum class PrefixRoute : unsigned char { kAdd, kNone };
 /// EEXIST when the link has it. IPv4 gets the broadcast address of its prefix (shorter than /31).
-[[nodiscard]] Message new_address(int ifindex, const std::string& link, const IpNet& net, Dad dad);
+[[nodiscard]] Message new_address(int ifindex, const std::string& link, const IpNet& net, Dad dad,
+                                  PrefixRoute prefix_route = PrefixRoute::kAdd);
 [[nodiscard]] Message delete_address(int ifindex, const std::string& link, const IpNet& net);
 
 /// Waits, by kernel events, until no IPv6 address of the link is tentative. Throws Error{kConflict}

@@ -131,8 +131,9 @@ Message new_local_route(const IpAddress& address, int ifindex, const std::string
   return message;
 }
 
-Message new_route(const KernelRoute& route, const std::string& link) {
-  Message message(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE,
+Message new_route(const KernelRoute& route, const std::string& link, Existing existing) {
+  Message message(RTM_NEWROUTE,
+                  NLM_F_ACK | NLM_F_CREATE | (existing == Existing::kRefuse ? NLM_F_EXCL : 0U),
                   concat("add route ", text(route), " on link ", quote(link)));
   rtmsg header{};
   header.rtm_family = route.dst.address.is_v4() ? AF_INET : AF_INET6;

@@ -12,6 +12,7 @@
 namespace cni::netlink {
 
 inline constexpr unsigned kMainTable = 254;
+inline constexpr unsigned kScopeUniverse = 0, kScopeLink = 253, kScopeHost = 254;
 
 /// A unicast route of the kernel, in the namespace of the socket that asked.
 struct KernelRoute {
@@ -26,9 +27,11 @@ struct KernelRoute {
   std::optional<IpAddress> source;
 };
 
-/// NLM_F_CREATE without EXCL, as the reference: routes to the same destination with different
-/// gateways may stand beside each other. EEXIST for an identical route.
-[[nodiscard]] Message new_route(const KernelRoute& route, const std::string& link);
+/// What a route to the same destination with the same metric means: it may have another gateway and
+/// stand beside (EEXIST only if identical), or it makes the new one fail with EEXIST.
+enum class Existing : unsigned char { kBeside, kRefuse };
+[[nodiscard]] Message new_route(const KernelRoute& route, const std::string& link,
+                                Existing existing = Existing::kBeside);
 
 /// The unicast routes out of one link, in all tables, both families.
 [[nodiscard]] std::vector<KernelRoute> list_routes(Socket& socket, int ifindex);

@@ -96,8 +96,9 @@ void restrict_port(Job& job, Attached& attached) {
 }
 
 void configure_layer3(Job& job, const Attached& attached, const Result& result) {
-  configure_interface(job.sandbox, attached.veth.container, result, kContainerIndex,
-                      job.conf.enable_dad ? netlink::Dad::kPerform : netlink::Dad::kSkip);
+  configure_interface(job.sandbox, attached.veth.container, result,
+                      {.index = kContainerIndex,
+                       .dad = job.conf.enable_dad ? netlink::Dad::kPerform : netlink::Dad::kSkip});
   if (job.conf.is_gateway) {
     ensure_gateways(job.host, job.conf,
                     {.bridge = attached.bridge,
@@ -190,16 +191,12 @@ void restore(const Request& request) {
   const Owner owner(request.conf.name, request.container_id, request.ifname);
   const Result previous = required_prev_result(request, "restoring");
   Host host;
-  const auto port = find_host_veth(host, owner, false);
-  if (!port) {
-    throw Error(ErrorCode::kUnknownContainer,
-                concat("host veth ", quote(host_veth_name(owner)), " is gone"));
-  }
+  const Link port = get_host_veth(host, owner);
   if (conf.mac_spoof_check) {
     const Interface* const link = previous.find_interface(request.ifname, request.netns);
     const auto mac = link == nullptr ? std::nullopt : Mac::try_parse(link->mac);
     if (!mac) request.conf.root()["prevResult"].fail("no MAC of the container's interface");
-    spoof_check::add(host.nft(), owner, port->name, *mac);
+    spoof_check::add(host.nft(), owner, port.name, *mac);
   }
   if (conf.ip_masq && conf.has_ipam) {
     masquerade_of(host, request)

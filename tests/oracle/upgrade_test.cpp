@@ -22,7 +22,7 @@ constexpr const char* kConfig = R"({
 Output call(const std::string& bin_dir, const char* verb, const std::string& config,
             const TestSandbox& sandbox) {
   return run_plugin({.command = verb,
-                     .plugin = "bridge",
+                     .plugin = Json::parse(config).root()["type"].string(),
                      .config = config,
                      .netns = sandbox.path(),
                      .bin_dir = bin_dir});
@@ -103,4 +103,54 @@ TEST_CASE("rollback: the reference DELetes what ours attached", "[oracle][upgrad
   CHECK_FALSE(left.mentions("/networks/net/10.1.2.2"));
   collect_everything(sandbox);
   CHECK(difference_in_the_end(before) == "");
+}
+
+TEST_CASE("upgrade: ptp links of the reference are CHECKed, DELeted and collected",
+          "[oracle][upgrade]") {
+  require_reference("ptp");
+  const TestHost host;
+  host.enable_forwarding();
+  const TestSandbox sandbox("c1");
+  const std::string config = with(kConfig, "type", "ptp");
+  const Output added = call(reference_bin_dir(), "ADD", config, sandbox);
+  require_ok(added);
+  const std::string attached = with(config, "prevResult", added.json());
+  SECTION("CHECK, then DEL") {
+    require_ok(call(our_bin_dir(), "CHECK", attached, sandbox));
+    require_ok(call(our_bin_dir(), "DEL", attached, sandbox));
+  }
+  SECTION("DEL without prevResult") { require_ok(call(our_bin_dir(), "DEL", config, sandbox)); }
+  SECTION("ours beside it on one network") {
+    const TestSandbox other("c2");
+    PluginCall second{.command = "ADD",
+                      .plugin = "ptp",
+                      .config = config,
+                      .container_id = "container-2",
+                      .netns = other.path()};
+    require_ok(run_plugin(second));
+    CHECK(tcp_peer_seen({sandbox.net(), other.net(), "10.1.2.3"}) == std::string("10.1.2.2"));
+    second.command = "DEL";
+    require_ok(run_plugin(second));
+    require_ok(call(our_bin_dir(), "DEL", attached, sandbox));
+  }
+  const Snapshot left = snapshot_host().only("link addr route iptables file");
+  CHECK_FALSE(left.mentions("link veth"));
+  CHECK_FALSE(left.mentions("container-1"));
+  CHECK_FALSE(left.mentions("/networks/net/10.1.2.2"));
+}
+
+TEST_CASE("rollback: the reference CHECKs and DELetes our ptp links", "[oracle][upgrade]") {
+  require_reference("ptp");
+  const TestHost host;
+  host.enable_forwarding();
+  const TestSandbox sandbox("c1");
+  const std::string config = with(with(kConfig, "type", "ptp"), "ipMasq", false);
+  const Output added = call(our_bin_dir(), "ADD", config, sandbox);
+  require_ok(added);
+  const std::string attached = with(config, "prevResult", added.json());
+  require_ok(call(reference_bin_dir(), "CHECK", attached, sandbox));
+  require_ok(call(reference_bin_dir(), "DEL", attached, sandbox));
+  const Snapshot left = snapshot_host().only("link addr route file");
+  CHECK_FALSE(left.mentions("link veth"));
+  CHECK_FALSE(left.mentions("/networks/net/10.1.2.2"));
 }

@@ -37,12 +37,6 @@ cni::Json port_data(const Added& added) {
   return cni::Json(added.port_link().root()["linkinfo"]["info_slave_data"]);
 }
 
-/// An IPAM plugin that answers with this result.
-std::string fixed_ipam(const TestHost& host, std::string_view result) {
-  return install_script(host, "fixed",
-                        concat("[ $CNI_COMMAND = ADD ] && cat <<'END'\n", result, "\nEND\nexit 0"));
-}
-
 }  // namespace
 
 TEST_CASE("bridge ADD: the complete state of a dual-stack attachment", "[bridge][add]") {
@@ -265,7 +259,7 @@ TEST_CASE("bridge ADD: dns of the configuration replaces IPAM's as a whole", "[b
   }));
   Attachment attachment{.conf = bridge_conf(concat(R"("ipam":{"type":"fixed"},"dns":)", dns)),
                         .netns = sandbox.path()};
-  attachment.plugin_path = fixed_ipam(
+  attachment.plugin_path = install_fixed_ipam(
       host,
       R"({"cniVersion":"1.1.0","ips":[{"address":"10.1.2.3/24"}],"dns":{"nameservers":["9.9.9.9"]}})");
   INFO(dns);
@@ -292,7 +286,7 @@ TEST_CASE("bridge ADD: routes with gateway, MTU, metric, table and scope", "[bri
   const TestHost host;
   const TestSandbox sandbox("c1");
   Attachment attachment{.conf = bridge_conf(R"("ipam":{"type":"fixed"})"), .netns = sandbox.path()};
-  attachment.plugin_path = fixed_ipam(host, R"({"cniVersion":"1.1.0","ips":[
+  attachment.plugin_path = install_fixed_ipam(host, R"({"cniVersion":"1.1.0","ips":[
     {"address":"10.1.2.3/24","gateway":"10.1.2.1"},
     {"address":"2001:db8:1::3/64","gateway":"2001:db8:1::1"}],"routes":[
     {"dst":"10.20.0.0/16"},{"dst":"10.21.0.0/16","gw":"10.1.2.9"},
@@ -321,7 +315,7 @@ TEST_CASE("bridge ADD: a route on the link", "[bridge][add]") {
   const TestSandbox sandbox("c1");
   Attachment attachment{.conf = bridge_conf(R"("ipam":{"type":"fixed"})"), .netns = sandbox.path()};
   attachment.plugin_path =
-      fixed_ipam(host, R"({"cniVersion":"1.1.0","ips":[{"address":"10.1.2.3/24"}],"routes":[
+      install_fixed_ipam(host, R"({"cniVersion":"1.1.0","ips":[{"address":"10.1.2.3/24"}],"routes":[
                            {"dst":"10.30.0.0/16","scope":253},{"dst":"0.0.0.0/0"}]})");
   const cni::Json result = attachment.add();
   const std::string routes = tool("ip -4 route", &sandbox.net());
@@ -336,8 +330,8 @@ TEST_CASE("bridge ADD: isGateway computes a missing gateway; IPAM's default rout
   const TestSandbox sandbox("c1");
   Attachment attachment{.conf = bridge_conf(R"("isDefaultGateway":true,"ipam":{"type":"fixed"})"),
                         .netns = sandbox.path()};
-  attachment.plugin_path =
-      fixed_ipam(host, R"({"cniVersion":"0.4.0","ips":[{"version":"4","address":"10.1.2.3/24"}],
+  attachment.plugin_path = install_fixed_ipam(
+      host, R"({"cniVersion":"0.4.0","ips":[{"version":"4","address":"10.1.2.3/24"}],
                            "routes":[{"dst":"0.0.0.0/0"}]})");
   const cni::Json result = attachment.add();
   CHECK(addresses_of("cni0") == std::vector<std::string>{"10.1.2.1/24"});
@@ -353,7 +347,7 @@ TEST_CASE("bridge ADD: an IPAM plugin without an address fails, and all is undon
   const char* const answer = GENERATE(R"({"cniVersion":"1.1.0"})", "null", "[]", "",
                                       R"({"cniVersion":"9.9.9","ips":[]})", "no json");
   Attachment attachment{.conf = bridge_conf(R"("ipam":{"type":"fixed"})"), .netns = sandbox.path()};
-  attachment.plugin_path = fixed_ipam(host, answer);
+  attachment.plugin_path = install_fixed_ipam(host, answer);
   const Output output = attachment.run("ADD");
   INFO(answer << output.text());
   CHECK(code_of(output) == 103);

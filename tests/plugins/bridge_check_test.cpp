@@ -6,6 +6,7 @@
 
 #include "base/concat.h"
 #include "plugins/fixture.h"
+#include "plugins/mutation.h"
 #include "support/catch.h"
 #include "support/command.h"
 
@@ -35,26 +36,8 @@ struct Checked {
   [[nodiscard]] const TestNamespace* inside() const { return &sandbox.net(); }
 };
 
-/// A change, how it is taken back, and what the error must name.
-struct Mutation {
-  std::string change;
-  std::string back;
-  std::string named;
-  bool in_container = false;
-};
-
 void require_noticed(const Checked& checked, const Mutation& mutation) {
-  INFO(mutation.change);
-  const TestNamespace* const net = mutation.in_container ? checked.inside() : nullptr;
-  tool(mutation.change, net);
-  const Output output = checked.check();
-  CHECK(code_of(output) == 101);
-  CHECK_THAT(message_of(output), contains(mutation.named));
-  if (mutation.back.empty()) return;
-  tool(mutation.back, net);
-  const Output again = checked.check();
-  INFO("taken back: " << again.text());
-  CHECK(again.ok());
+  require_noticed(checked.attachment, checked.result, mutation);
 }
 
 }  // namespace
@@ -112,7 +95,7 @@ TEST_CASE("bridge CHECK: notices what is changed in the container and names it",
   const std::string mac = link_of("eth0", checked.inside()).root()["address"].string();
   const auto routes_of = [&](const std::string& change, const std::string& back,
                              const std::string& named) {
-    require_noticed(checked, {change, back, named, true});
+    require_noticed(checked, {change, back, named, checked.inside()});
   };
   routes_of("ip link set eth0 address 02:00:00:00:00:97", concat("ip link set eth0 address ", mac),
             "eth0");

@@ -18,10 +18,15 @@ namespace cni::test {
 
 namespace fs = std::filesystem;
 
+std::string plugin_conf(std::string_view type, std::string_view members, std::string_view version,
+                        std::string_view network) {
+  return concat(R"({"cniVersion":")", version, R"(","name":")", network, R"(","type":")", type,
+                "\"", members.empty() ? "" : ",", members, "}");
+}
+
 std::string bridge_conf(std::string_view members, std::string_view version,
                         std::string_view network) {
-  return concat(R"({"cniVersion":")", version, R"(","name":")", network, R"(","type":"bridge")",
-                members.empty() ? "" : ",", members, "}");
+  return plugin_conf("bridge", members, version, network);
 }
 
 PluginCall Attachment::call(std::string_view command) const {
@@ -67,7 +72,8 @@ Output run_gc(const std::string& conf, const std::vector<std::string>& valid_ids
     valid.push(std::move(one));
   }
   const Attachment any{.conf = with(conf, "cni.dev/valid-attachments", std::move(valid)),
-                       .netns = ""};
+                       .netns = "",
+                       .plugin = Json::parse(conf).root()["type"].string()};
   return any.run("GC");
 }
 
@@ -191,6 +197,11 @@ std::string install_script(const TestHost& host, const std::string& name, std::s
   make_directories(dir, 0755);
   write_file_atomically(concat(dir, "/", name), concat("#!/bin/sh\n", body), 0755);
   return concat(dir, ":", our_bin_dir());
+}
+
+std::string install_fixed_ipam(const TestHost& host, std::string_view result) {
+  return install_script(host, "fixed",
+                        concat("[ $CNI_COMMAND = ADD ] && cat <<'END'\n", result, "\nEND\nexit 0"));
 }
 
 }  // namespace cni::test

@@ -14,7 +14,11 @@
 /// What the tests of interface plugins share.
 namespace cni::test {
 
-/// A bridge configuration document: cniVersion, name and type, then `members` as they are.
+/// A configuration document: cniVersion, name and type, then `members` as they are.
+[[nodiscard]] std::string plugin_conf(std::string_view type, std::string_view members,
+                                      std::string_view version = "1.1.0",
+                                      std::string_view network = "net1");
+/// Of type bridge.
 [[nodiscard]] std::string bridge_conf(std::string_view members, std::string_view version = "1.1.0",
                                       std::string_view network = "net1");
 
@@ -49,7 +53,8 @@ struct Attachment {
   void del() const;
 };
 
-/// GC of the configuration's network with these container ids (eth0 each) as the valid ones.
+/// GC of the configuration's network and plugin with these container ids (eth0 each) as the valid
+/// ones.
 Output run_gc(const std::string& conf, const std::vector<std::string>& valid_ids);
 
 /// The code of a CNI error object on stdout: 0 after success, -1 when there is none.
@@ -84,5 +89,7 @@ void wait_for_addresses();
 /// Writes an executable shell script NAME into the host's scratch directory, and returns a CNI_PATH
 /// that finds it before our plugins.
 std::string install_script(const TestHost& host, const std::string& name, std::string_view body);
+/// The same for an IPAM plugin "fixed" that answers ADD with this result.
+std::string install_fixed_ipam(const TestHost& host, std::string_view result);
 
 }  // namespace cni::test

@@ -49,8 +49,8 @@ struct Example {
     network = list.root()["name"].string();
     for (const auto& plugin : list.root()["plugins"].items()) {
       if (plugin["type"].string() == "loopback") ifname = "lo";
-      has_gateway |=
-          plugin["isGateway"].bool_or(false) || plugin["isDefaultGateway"].bool_or(false);
+      has_gateway |= plugin["isGateway"].bool_or(false) ||
+                     plugin["isDefaultGateway"].bool_or(false) || plugin["type"].string() == "ptp";
       masquerades |= plugin["ipMasq"].bool_or(false);
       if (list.root()["cniVersion"].string() < "1.1.0") {
         uncollected = plugin["bridge"].string_or("");

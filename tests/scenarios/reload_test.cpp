@@ -77,6 +77,27 @@ TEST_CASE("cnitool reload: what a flush took comes back", "[scenario][reload]") 
   if (backend == "nftables") CHECK(difference_in_the_end(before) == "");
 }
 
+TEST_CASE("cnitool reload: a routed link's masquerading comes back", "[scenario][reload]") {
+  const FlushedHost used;
+  const Attachment one{
+      .conf = plugin_conf("ptp", R"("ipMasq":true,"ipam":{"type":"host-local",)"
+                                 R"("ranges":[[{"subnet":"10.1.2.0/24"}],)"
+                                 R"([{"subnet":"2001:db8:1::/64"}]],)"
+                                 R"("routes":[{"dst":"0.0.0.0/0"},{"dst":"::/0"}]})"),
+      .netns = used.sandbox.path(),
+      .plugin = "ptp"};
+  const cni::Json result = one.add();
+  tool("nft flush ruleset");
+  CHECK(code_of(one.run("CHECK", result)) == 101);
+  const Output output = reload();
+  INFO(output.text());
+  REQUIRE(output.ok());
+  CHECK(one.run("CHECK", result).ok());
+  CHECK(used.is_masqueraded());
+  one.del();
+  CHECK(records().empty());
+}
+
 TEST_CASE("cnitool reload: only the networks asked for, and only the living",
           "[scenario][reload]") {
   const TestHost host;

@@ -97,6 +97,21 @@ int sweep_call(const TestHost& host, const Attachment& attachment, const TestSan
 /// On a host without a bridge, or on one where the bridge has another port.
 enum class Bridge { kNone, kInUse };
 
+const std::string kPtp =
+    plugin_conf("ptp", R"("ipMasq":true,"ipam":{"type":"host-local",)"
+                       R"("ranges":[[{"subnet":"10.1.2.0/24"}],[{"subnet":"2001:db8:1::/64"}]],)"
+                       R"("routes":[{"dst":"0.0.0.0/0"},{"dst":"::/0"}]})");
+
+void sweep_ptp(const Fault& fault) {
+  require_strace();
+  const TestHost host;
+  host.enable_forwarding();
+  const TestSandbox sandbox("c1");
+  const Attachment attachment{.conf = kPtp, .netns = sandbox.path(), .plugin = "ptp"};
+  const int points = sweep_call(host, attachment, sandbox, fault, {});
+  WARN("ptp: swept " << points << " x " << fault.call);
+}
+
 void sweep(const Fault& fault, Bridge bridge = Bridge::kNone) {
   require_strace();
   const TestHost host;
@@ -137,6 +152,13 @@ TEST_CASE("fault sweep: a result that cannot be written leaves nothing", "[sweep
 TEST_CASE("fault sweep: nothing is left on a bridge that others use", "[sweep]") {
   const auto call = GENERATE(as<Fault>{}, Fault{"sendmsg", "EPERM"}, Fault{"recvfrom", "ENOBUFS"});
   sweep(call, Bridge::kInUse);
+}
+
+TEST_CASE("fault sweep: a failed request or file operation of ptp leaves nothing", "[sweep]") {
+  const auto call = GENERATE(as<Fault>{}, Fault{"sendmsg", "ENOMEM"}, Fault{"recvfrom", "ENOBUFS"},
+                             Fault{"openat", "ENFILE"}, Fault{"setns", "EPERM"},
+                             Fault{"write", "ENOSPC"}, Fault{"vfork", "EAGAIN"});
+  sweep_ptp(call);
 }
 
 TEST_CASE("fault sweep: an IPAM plugin that cannot be started leaves nothing", "[sweep]") {

@@ -93,12 +93,13 @@ struct SweepHost {
   Attachment attachment;
   Snapshot host_before, container_before;
 
-  explicit SweepHost(std::string_view more = R"("macspoofchk":true)")
-      : conf(bridge_conf(cni::concat(more, ",", kDualStack))),
-        attachment{.conf = conf, .netns = sandbox.path()} {
+  explicit SweepHost(std::string_view more = R"("macspoofchk":true)",
+                     const std::string& plugin = "bridge")
+      : conf(plugin_conf(plugin, cni::concat(more, ",", kDualStack))),
+        attachment{.conf = conf, .netns = sandbox.path(), .plugin = plugin} {
     host.enable_forwarding();
     host.net().set_sysctl("net/ipv6/conf/default/accept_dad", "0");
-    Attachment{.conf = conf, .netns = neighbour.path(), .id = "c0"}.add();
+    Attachment{.conf = conf, .netns = neighbour.path(), .id = "c0", .plugin = plugin}.add();
     attachment.add();
     attachment.del();
     wait_for_addresses();
@@ -149,6 +150,24 @@ TEST_CASE("kill sweep: ADD with iptables killed at any system call, then one DEL
     return on.clean_up(on.attachment, "DEL");
   });
   swept.report("ADD with iptables");
+}
+
+TEST_CASE("kill sweep: ptp's ADD and DEL killed at any system call, then one DEL", "[sweep]") {
+  const SweepHost on(R"("mtu":1400)", "ptp");
+  const Command add = on.attachment.command("ADD"), del = on.attachment.command("DEL");
+  const auto adding = trace(on.host, add), deleting = trace(on.host, del);
+  Swept swept;
+  swept.over(adding, [&](const Point& point) {
+    (void)killed_at(add, point);
+    return on.clean_up(on.attachment, "DEL");
+  });
+  swept.report("ptp ADD");
+  swept.over(deleting, [&](const Point& point) {
+    on.attachment.add();
+    (void)killed_at(del, point);
+    return on.clean_up(on.attachment, "DEL");
+  });
+  swept.report("ptp DEL");
 }
 
 TEST_CASE("kill sweep: an ADD that makes the bridge, killed, then one DEL and GC", "[sweep]") {

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+
+// ptp: connects a container to the host by a routed link of its own, without a bridge.
+//
+// On the host:     veth<hash> labelled with the owner, with the gateway addresses and a route to
+//                  each address of the container; masquerading elements of the owner; forwarding
+//                  sysctls (shared, DEL leaves them)
+// In the sandbox:  <CNI_IFNAME> with the addresses and routes of IPAM, everything through the
+//                  gateway
+// Options and examples: docs/plugins/ptp.md
+#include "ptp.h"
+
+#include <utility>
+
+#include "attach/configure_interface.h"
+#include "attach/detach.h"
+#include "attach/host.h"
+#include "attach/layer3.h"
+#include "attach/masquerade.h"
+#include "attach/veth.h"
+#include "base/concat.h"
+#include "base/error.h"
+#include "protocol/chained.h"
+#include "protocol/delegate.h"
+#include "routed.h"
+
+namespace cni::ptp {
+namespace {
+
+/// The plugin's configuration; docs/plugins/ptp.md describes the keys.
+struct Config {
+  bool ip_masq = false;
+  MasqueradeBackend ip_masq_backend = MasqueradeBackend::kNftables;
+  unsigned mtu = 0;        // bytes, 0: the kernel's default
+  std::optional<Dns> dns;  // replaces the IPAM plugin's as a whole
+
+  /// Reads and checks everything. Throws Error{kInvalidConfig}.
+  [[nodiscard]] static Config parse(const Request& request);
+};
+
+Config Config::parse(const Request& request) {
+  const JsonRef root = request.conf.root();
+  Config out;
+  out.ip_masq = root["ipMasq"].bool_or(false);
+  out.ip_masq_backend = parse_masquerade_backend(root["ipMasqBackend"]);
+  out.mtu = parse_mtu(root["mtu"]);
+  out.dns = parse_dns(root["dns"]);
+  if (root["ipam"]["type"].string_or("").empty()) {
+    throw Error(ErrorCode::kInvalidConfig,
+                "ipam.type: missing, a point-to-point link needs addresses");
+  }
+  return out;
+}
+
+/// What the steps of ADD work on. The rollback is last: it runs while the sockets are still open.
+struct Job {
+  const Request& request;
+  Config conf;
+  Owner owner;
+  Host host;
+  Sandbox sandbox;
+  Rollback rollback;
+
+  explicit Job(const Request& r)
+      : request(r),
+        conf(Config::parse(r)),
+        owner(r.conf.name, r.container_id, r.ifname),
+        sandbox(Sandbox::open(r, host)) {}
+};
+
+VethPair connect(Job& job) {
+  VethOptions options;
+  options.mtu = job.conf.mtu;
+  options.routed = true;
+  auto pair =
+      create_veth(job.host, job.sandbox, job.request.ifname, job.owner, options, job.rollback);
+  if (!pair) throw Error(ErrorCode::kInternal, "a veth pair without master lost its master");
+  return *std::move(pair);
+}
+
+void configure(Job& job, const VethPair& pair, const Result& result) {
+  configure_interface(job.sandbox, pair.container, result,
+                      {.index = kContainerIndex,
+                       .prefix_route = netlink::PrefixRoute::kNone,
+                       .announce = false,
+                       .first = container_routes(result, pair.container.ifindex)});
+  configure_host_end(job.host, pair.host, result);
+  if (job.conf.ip_masq) {
+    masquerade(job.host, job.request, job.conf.ip_masq_backend, result, job.rollback);
+  }
+}
+
+Result add(const Request& request) {
+  Job job(request);
+  require_not_attached(job.host, job.sandbox, request.ifname, job.owner);
+  auto ipam = ipam::start_add(request, job.rollback);  // works while we make the links
+  const VethPair pair = connect(job);
+
+  Result result = complete(ipam::finish_add(*ipam));
+  configure(job, pair, result);
+  result.interfaces = {describe(pair.host, ""), describe(pair.container, request.netns)};
+  if (job.conf.dns) result.dns = *job.conf.dns;
+  // Last: it is not taken back, since other networks may rely on it by then.
+  enable_forwarding(addresses_of(result));
+  job.rollback.commit();
+  return result;
+}
+
+void check(const Request& request) {
+  const Config conf = Config::parse(request);
+  Host host;
+  Sandbox sandbox = Sandbox::open(request, host);
+  const auto previous = request.conf.prev_result();
+  if (!previous) throw Error(ErrorCode::kInvalidConfig, "required prevResult missing");
+
+  const netlink::Link container = check_container_veth(sandbox, request, *previous);
+  if (!container.is_up()) {
+    throw Error(ErrorCode::kMismatch,
+                concat("interface ", quote(container.name), " in the container is down"));
+  }
+  const netlink::Link host_end = check_host_veth(host, *previous, container);
+  const Result ours = complete(only_interface(*previous, request.ifname));
+  check_interface(sandbox, container, ours, container_routes(ours, container.ifindex));
+  check_host_end(host, host_end, ours);
+  check_forwarding(addresses_of(ours));
+  if (conf.ip_masq) {
+    masquerade_of(host, request).check(conf.ip_masq_backend, addresses_of(ours));
+  }
+  ipam::check(request);
+}
+
+// A veth pair, masquerading and leases: the addresses and routes of the host's end go with it.
+void del(const Request& request) {
+  detach(request, [](Host&, const Owner&, ErrorList&) {});
+}
+
+void gc(const Request& request) {
+  collect(request, [](Host&, const OwnerSet&, ErrorList&) {});
+}
+
+bool has_rules(const Request& request) { return Config::parse(request).ip_masq; }
+
+void restore(const Request& request) {
+  const Config conf = Config::parse(request);
+  const Result previous = required_prev_result(request, "restoring");
+  Host host;
+  static_cast<void>(
+      get_host_veth(host, Owner(request.conf.name, request.container_id, request.ifname)));
+  if (!conf.ip_masq) return;
+  masquerade_of(host, request)
+      .add(conf.ip_masq_backend, attachment_addresses(previous, request.ifname));
+}
+
+void status(const Request& request) {
+  const Config conf = Config::parse(request);
+  Host host;
+  require_possible("permissions", [&] { require_permissions(host); });
+  if (conf.ip_masq) {
+    require_possible("ipMasq", [&] { Masquerade::probe(host, conf.ip_masq_backend); });
+  }
+  ipam::status(request);
+}
+
+}  // namespace
+
+const Plugin plugin{.name = "ptp",
+                    .add = add,
+                    .check = check,
+                    .del = del,
+                    .gc = gc,
+                    .status = status,
+                    .has_rules = has_rules,
+                    .restore = restore};
+
+}  // namespace cni::ptp
