@@ -133,6 +133,16 @@ Message new_bridge(const NewBridge& bridge) {
   return message;
 }
 
+Message new_ifb(const std::string& name, unsigned mtu) {
+  Message message(RTM_NEWLINK, kCreate, concat("create ifb ", quote(name)));
+  message.header(ifinfomsg{});
+  message.put_text(IFLA_IFNAME, name);
+  message.put_u32(IFLA_MTU, mtu);
+  message.put_u32(IFLA_TXQLEN, 0);
+  message.nest(IFLA_LINKINFO, [](Message& info) { info.put_text(IFLA_INFO_KIND, "ifb"); });
+  return message;
+}
+
 Message new_veth(const NewVeth& veth) {
   Message message(RTM_NEWLINK, kCreate,
                   concat("create veth ", quote(veth.name), " with peer ", quote(veth.peer_name)));
@@ -194,6 +204,15 @@ Message change_link(int ifindex, const std::string& name, const LinkChange& chan
       if (change.port_isolated) data.put_u8(IFLA_BRPORT_ISOLATED, *change.port_isolated ? 1 : 0);
     });
   });
+  return message;
+}
+
+Message add_name(const std::string& name, const std::string& second) {
+  Message message(RTM_NEWLINKPROP, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+                  concat("name link ", quote(name), " ", quote(second), " too"));
+  message.header(ifinfomsg{});
+  message.put_text(IFLA_IFNAME, name);
+  message.nest(IFLA_PROP_LIST, [&](Message& list) { list.put_text(IFLA_ALT_IFNAME, second); });
   return message;
 }
 

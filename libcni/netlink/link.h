@@ -65,6 +65,10 @@ struct NewBridge {
 };
 [[nodiscard]] Message new_bridge(const NewBridge& bridge);
 
+/// A link "ifb", down, without an address: what is redirected to it passes its qdisc and then goes
+/// on as if it had not left its way. EEXIST when the name is taken.
+[[nodiscard]] Message new_ifb(const std::string& name, unsigned mtu);
+
 /// A veth pair in one request: the host end in the socket's namespace, down, as a port of `master`;
 /// the container end born in `container_netns`. EEXIST when either name is taken.
 struct NewVeth {
@@ -92,6 +96,10 @@ struct LinkChange {
 };
 [[nodiscard]] Message change_link(int ifindex, const std::string& name, const LinkChange& change,
                                   std::string_view what = "set up link");
+
+/// Gives the link a second name, by which it is found as by the first. EEXIST when that is taken,
+/// EOPNOTSUPP before Linux 5.5.
+[[nodiscard]] Message add_name(const std::string& name, const std::string& second);
 
 [[nodiscard]] Message delete_link(int ifindex, const std::string& name);
 /// False when there is none (any more).
