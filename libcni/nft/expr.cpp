@@ -5,11 +5,14 @@
 #include <linux/if.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_tables_compat.h>
+#include <linux/netfilter/xt_conntrack.h>
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 #include <vector>
 
 #include "base/concat.h"
@@ -23,6 +26,8 @@ constexpr std::uint32_t kIpv4Source = 12, kIpv4Destination = 16;  // offsets in 
 constexpr std::uint32_t kIpv6Source = 8, kIpv6Destination = 24;
 constexpr std::uint32_t kDestinationPort = 2;  // in the headers of TCP, UDP, SCTP
 constexpr std::uint32_t kEthernetSource = 6, kMacBytes = 6;
+constexpr std::size_t kXtAlign = 8;  // XT_ALIGN
+constexpr std::uint32_t kConntrackRevision = 3;
 
 /// The register at which a word of four bytes begins, as the kernel calls it in its listings.
 std::uint32_t register_at(std::uint32_t word) {
@@ -60,9 +65,9 @@ void put_verdict(Message& message, int attribute, int code, std::string_view cha
 }
 
 Message& Rule::start(Transaction& transaction, TableFamily family, std::string_view table,
-                     std::string_view chain, std::string_view comment) {
+                     std::string_view chain, std::string_view comment, unsigned place) {
   Message& message = transaction.add(
-      NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, family,
+      NFT_MSG_NEWRULE, NLM_F_CREATE | place, family,
       concat("add nf_tables rule ", quote(comment), " to chain ", table, " ", chain));
   message.put_text(NFTA_RULE_TABLE, table);
   message.put_text(NFTA_RULE_CHAIN, chain);
@@ -161,6 +166,41 @@ Rule& Rule::verdict(int code, std::string_view chain) {
 }
 
 Rule& Rule::load_input_name() { return meta(NFT_META_IIFNAME); }
+
+Rule& Rule::load_output_name() { return meta(NFT_META_OIFNAME); }
+
+Rule& Rule::match_loaded_name(std::string_view name) {
+  // With the NUL at its end: without it, names that begin so would match, too.
+  std::vector<std::uint8_t> bytes(name.begin(), name.end());
+  bytes.push_back(0);
+  return compare(NFT_CMP_EQ, bytes);
+}
+
+Rule& Rule::match_bare_address(const IpAddress& address, bool source) {
+  const Family family = address.family();
+  return payload(NFT_PAYLOAD_NETWORK_HEADER,
+                 source ? source_offset(family) : destination_offset(family), bytes_of(family))
+      .compare(NFT_CMP_EQ, address.bytes());
+}
+
+Rule& Rule::match_connection(Connection connection) {
+  constexpr unsigned kKnown =
+      XT_CONNTRACK_STATE_BIT(IP_CT_ESTABLISHED) | XT_CONNTRACK_STATE_BIT(IP_CT_RELATED);
+  xt_conntrack_mtinfo3 info{};
+  info.match_flags = XT_CONNTRACK_STATE;
+  info.state_mask = connection == Connection::kKnown ? kKnown : XT_CONNTRACK_STATE_DNAT;
+  std::vector<std::uint8_t> bytes((sizeof info + kXtAlign - 1) / kXtAlign * kXtAlign);
+  std::memcpy(bytes.data(), &info, sizeof info);
+  return expression("match", [&](Message& data) {
+    data.put_text(NFTA_MATCH_NAME, "conntrack");
+    data.put_be32(NFTA_MATCH_REV, kConntrackRevision);
+    data.put_bytes(NFTA_MATCH_INFO, bytes);
+  });
+}
+
+Rule& Rule::counter() {
+  return expression("counter", [](Message&) {});
+}
 
 Rule& Rule::match_other_source(const Mac& mac) {
   return payload(NFT_PAYLOAD_LL_HEADER, kEthernetSource, kMacBytes).compare(NFT_CMP_NEQ, mac.bytes);

@@ -21,11 +21,13 @@ class Rule {
   template <typename F>
   static void append(Transaction& transaction, TableFamily family, std::string_view table,
                      std::string_view chain, std::string_view comment, F&& fill) {
-    netlink::Message& message = start(transaction, family, table, chain, comment);
-    message.nest(NFTA_RULE_EXPRESSIONS, [&](netlink::Message& list) {
-      Rule rule(list);
-      fill(rule);
-    });
+    fill_in(start(transaction, family, table, chain, comment), fill);
+  }
+  /// As append, but the rule becomes the chain's first.
+  template <typename F>
+  static void prepend(Transaction& transaction, TableFamily family, std::string_view table,
+                      std::string_view chain, std::string_view comment, F&& fill) {
+    fill_in(start(transaction, family, table, chain, comment, 0), fill);
   }
 
   /// Goes on only for packets of this family (in an inet table).
@@ -37,12 +39,25 @@ class Rule {
   Rule& masquerade();
   /// NFT_RETURN, NF_ACCEPT, NF_DROP, or NFT_GOTO / NFT_JUMP with a chain.
   Rule& verdict(int code, std::string_view chain = {});
-  /// Loads the name of the incoming interface (in the bridge family: of the port).
+  /// Loads the name of the incoming (outgoing) interface (in the bridge family: of the port).
   Rule& load_input_name();
+  Rule& load_output_name();
   /// Goes on only for frames whose source MAC is another one.
   Rule& match_other_source(const Mac& mac);
   /// Looks what was loaded up in a verdict map.
   Rule& lookup_verdict(std::string_view map);
+  /// Goes on only when the name that was loaded is this one.
+  Rule& match_loaded_name(std::string_view name);
+
+  // As iptables-nft writes them, so that iptables can list the rule.
+
+  /// Goes on only when the source (destination) is this address, in a table of its family.
+  Rule& match_bare_address(const IpAddress& address, bool source);
+  /// Goes on only for packets of connections that are known (ESTABLISHED, RELATED), or whose
+  /// destination was translated (DNAT).
+  enum class Connection : unsigned char { kKnown, kTranslated };
+  Rule& match_connection(Connection connection);
+  Rule& counter();
 
   Rule& match_source(const IpNet& net);
   /// Goes on only when the destination (source) address is not inside the network.
@@ -73,7 +88,14 @@ class Rule {
   explicit Rule(netlink::Message& list) noexcept : list_(list) {}
   static netlink::Message& start(Transaction& transaction, TableFamily family,
                                  std::string_view table, std::string_view chain,
-                                 std::string_view comment);
+                                 std::string_view comment, unsigned place = NLM_F_APPEND);
+  template <typename F>
+  static void fill_in(netlink::Message& message, F&& fill) {
+    message.nest(NFTA_RULE_EXPRESSIONS, [&](netlink::Message& list) {
+      Rule rule(list);
+      fill(rule);
+    });
+  }
   template <typename F>
   Rule& expression(std::string_view name, F&& fill) {
     list_.nest(NFTA_LIST_ELEM, [&](netlink::Message& element) {

@@ -19,7 +19,7 @@ namespace {
 
 using netlink::Socket;
 
-constexpr std::string_view kBaseChain = "prerouting";
+constexpr std::string_view kBaseChain = "prerouting", kChainPrefix = "mac-";
 constexpr std::uint32_t kTypeIfname = 41;  // of nft(8)
 constexpr Hook kPrerouting{"filter", NF_BR_PRE_ROUTING, -300};
 
@@ -38,7 +38,7 @@ std::vector<std::uint8_t> key_of(const std::string& port) {
   return key;
 }
 
-std::string chain_of(const std::string& port) { return concat("mac-", port); }
+std::string chain_of(const std::string& port) { return concat(kChainPrefix, port); }
 
 void create_table(Transaction& transaction, const VerdictMap& map) {
   add_table(transaction, map.table);
@@ -56,6 +56,17 @@ void create_check(Transaction& transaction, const VerdictMap& map, const std::st
   add_element(transaction, map, key_of(port), chain_of(port), comment);
 }
 
+/// What the last check leaves, in a table in which others of our features have chains, too.
+void delete_shared(Transaction& transaction, const VerdictMap& map,
+                   const std::vector<std::string>& present) {
+  const bool others = std::ranges::any_of(present, [](const std::string& chain) {
+    return chain != kBaseChain && !chain.starts_with(kChainPrefix);
+  });
+  if (!others) return delete_table(transaction, map.table);
+  delete_chain(transaction, map.table, kBaseChain);
+  delete_map(transaction, map);
+}
+
 /// In one transaction: the elements, their chains, and the table when nothing would be left.
 void remove_ports(Socket& socket, const std::function<bool(const Element&)>& chosen) {
   const VerdictMap& map = our_map();
@@ -71,7 +82,7 @@ void remove_ports(Socket& socket, const std::function<bool(const Element&)>& cho
       ++removed;
     }
     if (removed == 0) return true;
-    if (removed == elements.size()) delete_table(transaction, map.table);
+    if (removed == elements.size()) delete_shared(transaction, map, list_chains(socket, map.table));
     const int error = transaction.try_commit(socket, seen);
     if (error != 0 && error != ENOENT && !is_transient(error)) transaction.fail();
     return error == 0;
@@ -95,7 +106,7 @@ void add(Socket& socket, const Owner& owner, const std::string& port, const Mac&
     const int error = transaction.try_commit(socket);
     if (error == 0) return true;
     if (!is_transient(error) && error != ENOENT && error != EEXIST) transaction.fail();
-    table_missing = list_chains(socket, map.table).empty();
+    table_missing = !has_chain(socket, map.table, kBaseChain);
     replace = find_element(socket, map, key_of(port)).has_value();
     return false;
   });

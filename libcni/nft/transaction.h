@@ -34,6 +34,8 @@ class Transaction {
                         std::size_t capacity = netlink::Message::kCapacity);
   [[nodiscard]] bool empty() const noexcept { return commands_.empty(); }
   [[nodiscard]] const std::deque<netlink::Message>& commands() const noexcept { return commands_; }
+  /// The command added last.
+  [[nodiscard]] netlink::Message& back() noexcept { return commands_.back(); }
 
   /// errno of the first command that the kernel refused (nothing was changed), 0 on success. With a
   /// generation: ERESTART when the ruleset has changed since.

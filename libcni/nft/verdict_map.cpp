@@ -36,7 +36,8 @@ void parse_elements(const nlmsghdr* header, std::vector<Element>& out) {
         const Attributes verdict = element.nested(NFTA_SET_ELEM_DATA).nested(NFTA_DATA_VERDICT);
         out.push_back({{key.begin(), key.end()},
                        comment_of(element.bytes(NFTA_SET_ELEM_USERDATA), kElementComment),
-                       verdict.text(NFTA_VERDICT_CHAIN)});
+                       verdict.text(NFTA_VERDICT_CHAIN),
+                       static_cast<int>(verdict.be32(NFTA_VERDICT_CODE))});
       });
 }
 
@@ -114,6 +115,15 @@ std::vector<std::string> list_chains(Socket& socket, const Table& table) {
         if (chain.text(NFTA_CHAIN_TABLE) == table.name) out.push_back(chain.text(NFTA_CHAIN_NAME));
       });
   return out;
+}
+
+bool has_table(Socket& socket, const Table& table) {
+  Message message =
+      request(NFT_MSG_GETTABLE, table.family, concat("look up nf_tables table ", table.name));
+  message.put_text(NFTA_TABLE_NAME, table.name);
+  message.tolerate(ENOENT);
+  socket.transact(message);
+  return message.error() == 0;
 }
 
 bool has_chain(Socket& socket, const Table& table, std::string_view chain) {
@@ -235,14 +245,21 @@ void delete_map(Transaction& transaction, const VerdictMap& map) {
 
 void add_element(Transaction& transaction, const VerdictMap& map, std::span<const std::uint8_t> key,
                  std::string_view chain, std::string_view comment) {
+  add_element(transaction, map, key, NFT_GOTO, chain, comment);
+}
+
+void add_element(Transaction& transaction, const VerdictMap& map, std::span<const std::uint8_t> key,
+                 int verdict, std::string_view chain, std::string_view comment) {
   Message& message =
       transaction.add(NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, map.table.family,
                       concat("add an element to nf_tables map ", full_name(map.table, map.name)));
   message.put_text(NFTA_SET_ELEM_LIST_TABLE, map.table.name);
   message.put_text(NFTA_SET_ELEM_LIST_SET, map.name);
   put_one_element(message, key, [&](Message& element) {
-    put_verdict(element, NFTA_SET_ELEM_DATA, NFT_GOTO, chain);
-    put_comment(element, NFTA_SET_ELEM_USERDATA, kElementComment, comment);
+    put_verdict(element, NFTA_SET_ELEM_DATA, verdict, chain);
+    if (!comment.empty()) {
+      put_comment(element, NFTA_SET_ELEM_USERDATA, kElementComment, comment);
+    }
   });
 }
 

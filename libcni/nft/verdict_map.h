@@ -32,7 +32,8 @@ struct VerdictMap {
 struct Element {
   std::vector<std::uint8_t> key;
   std::string comment;
-  std::string chain;
+  std::string chain;  // empty: the verdict needs none
+  int verdict = 0;    // NFT_GOTO, NF_DROP, ...
 
   /// The comment up to the first blank or comma.
   [[nodiscard]] std::string_view tag() const noexcept;
@@ -44,6 +45,7 @@ struct Element {
                                                   std::span<const std::uint8_t> key);
 [[nodiscard]] std::vector<Element> list_elements(netlink::Socket& socket, const VerdictMap& map);
 [[nodiscard]] std::vector<std::string> list_chains(netlink::Socket& socket, const Table& table);
+[[nodiscard]] bool has_table(netlink::Socket& socket, const Table& table);
 [[nodiscard]] bool has_chain(netlink::Socket& socket, const Table& table, std::string_view chain);
 
 struct StoredRule {
@@ -71,6 +73,7 @@ void add_chain(Transaction& transaction, const Table& table, std::string_view ch
 void flush_chain(Transaction& transaction, const Table& table, std::string_view chain);
 /// Flushes it first. EBUSY while something refers to it.
 void delete_chain(Transaction& transaction, const Table& table, std::string_view chain);
+void flush_chain(Transaction& transaction, const Table& table, std::string_view chain);
 void delete_rule(Transaction& transaction, const Table& table, std::string_view chain,
                  std::uint64_t handle);
 /// `id` distinguishes the maps of one transaction.
@@ -79,6 +82,9 @@ void add_map(Transaction& transaction, const VerdictMap& map, std::uint32_t id);
 void delete_map(Transaction& transaction, const VerdictMap& map);
 void add_element(Transaction& transaction, const VerdictMap& map, std::span<const std::uint8_t> key,
                  std::string_view chain, std::string_view comment);
+/// With any verdict: NF_DROP ..., or NFT_GOTO with a chain.
+void add_element(Transaction& transaction, const VerdictMap& map, std::span<const std::uint8_t> key,
+                 int verdict, std::string_view chain, std::string_view comment);
 void delete_element(Transaction& transaction, const VerdictMap& map,
                     std::span<const std::uint8_t> key);
 
