@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/owner.h"
+#include "netlink/socket.h"
+
+/// Keeps containers from each other, in our own nf_tables tables:
+///
+///   table inet cnipp {
+///     chain forward { type filter hook forward priority filter;
+///       jump admin                        # the administrator's
+///       iifname vmap @isolated            # "cni0" : goto isolated-cni0
+///       iifname vmap @from-bridge }       # "cni0" : goto bridge-cni0
+///     chain isolated-cni0 { oifname "cni0" drop; goto bridge-cni0 }
+///     chain bridge-cni0 { oifname "cni0" return; oifname vmap @to-bridge }   # "cni1" : drop
+///     map ingress-policy { ... } }        # the ledger: attachment -> isolated-cni0
+///   table bridge cnipp {
+///     chain forward { type filter hook forward priority filter;
+///       jump admin
+///       iifname vmap @isolated            # "veth1" comment "<owner>" : drop
+///       oifname vmap @isolated } }
+///
+/// Per packet and per verb the cost does not depend on the number of containers or bridges; the
+/// order in which attachments come does not matter; a bridge's part goes with its last attachment.
+/// Frames between two ports are dropped in the bridge itself, with or without br_netfilter,
+/// whatever the protocol. All functions act in the socket's namespace.
+namespace cni::nft::isolation {
+
+enum class Policy : unsigned char { kSameBridge, kIsolated };
+
+/// Where an attachment's packets pass on the host.
+struct Place {
+  std::string link;                // the interface that routes them: the bridge
+  std::vector<std::string> ports;  // of that bridge, the attachment's own
+};
+
+/// Idempotent: all together or, on failure, nothing.
+void add(netlink::Socket& socket, const Owner& owner, Policy policy, const Place& place);
+/// Whether the owner has a policy here.
+[[nodiscard]] bool has(netlink::Socket& socket, const Owner& owner);
+/// Removes what belongs to the owner, and what nobody uses any more. `likely_ports` are looked at
+/// when the ledger does not know the owner. Succeeds when there is nothing.
+void remove(netlink::Socket& socket, const Owner& owner,
+            const std::vector<std::string>& likely_ports);
+/// Throws Error{kMismatch} naming the first thing that is missing or different.
+void check(netlink::Socket& socket, const Owner& owner, Policy policy, const Place& place);
+/// Removes what belongs to the network's owners for which keep(tag) is false.
+void collect(netlink::Socket& socket, std::string_view network,
+             const std::function<bool(std::string_view tag)>& keep);
+/// Removes the shared chains and maps when no attachment uses them and the administrator has put
+/// nothing into "admin".
+void remove_unused(netlink::Socket& socket);
+/// Throws KernelError when this kernel cannot do it. Changes nothing.
+void probe(netlink::Socket& socket, Policy policy);
+
+}  // namespace cni::nft::isolation

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "nft/isolation.h"
+#include "protocol/request.h"
+
+namespace cni::firewall {
+
+enum class Backend : unsigned char { kAuto, kNftables, kIptables, kFirewalld };
+
+struct Config {
+  Backend backend = Backend::kAuto;
+  std::string admin_chain = "CNI-ADMIN";
+  std::string zone = "trusted";
+  std::optional<nft::isolation::Policy> policy;  // nullopt: open
+
+  /// Throws Error{kInvalidConfig}.
+  [[nodiscard]] static Config parse(const Request& request);
+  /// What is unusable counts as not set: for DEL and GC.
+  [[nodiscard]] static Config parse_leniently(const Request& request);
+};
+
+}  // namespace cni::firewall

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "place.h"
+
+#include <algorithm>
+
+#include "base/concat.h"
+#include "base/error.h"
+#include "model/config.h"
+#include "netlink/link.h"
+
+namespace cni::firewall {
+namespace {
+
+/// The bridge plugin's alias of the link that routes for a VLAN.
+constexpr std::string_view kVlanGatewayAlias = "cnipp: VLAN gateway";
+
+}  // namespace
+
+std::vector<std::string> host_interfaces(const Result& result) {
+  std::vector<std::string> out;
+  for (const Interface& interface : result.interfaces) {
+    if (!interface.sandbox.empty()) continue;
+    if (interface_name_problem(interface.name)) {
+      throw Error(ErrorCode::kInvalidConfig,
+                  concat("prevResult.interfaces: not an interface name: ", quote(interface.name)));
+    }
+    out.push_back(interface.name);
+  }
+  return out;
+}
+
+nft::isolation::Place place_of(Host& host, const Result& result) {
+  nft::isolation::Place out;
+  for (const std::string& name : host_interfaces(result)) {
+    const auto link = netlink::find_link(host.route(), name);
+    if (link && link->master != 0) {
+      out.ports.push_back(name);
+    } else if (out.link.empty() || (link && link->alias == kVlanGatewayAlias)) {
+      out.link = name;
+    }
+  }
+  return out;
+}
+
+std::vector<IpAddress> addresses_of(const Result& result) {
+  std::vector<IpAddress> out;
+  for (const IpConfig& ip : result.ips) {
+    if (std::ranges::find(out, ip.address.address) == out.end()) {
+      out.push_back(ip.address.address);
+    }
+  }
+  return out;
+}
+
+}  // namespace cni::firewall
