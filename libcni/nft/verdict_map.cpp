@@ -76,6 +76,20 @@ std::string jump_of(const Attributes& rule) {
   return chain;
 }
 
+std::vector<std::vector<std::uint8_t>> constants_of(const Attributes& rule) {
+  std::vector<std::vector<std::uint8_t>> out;
+  rule.nested(NFTA_RULE_EXPRESSIONS).for_each([&](const nlattr* item) {
+    const Attributes expression(item);
+    const Attributes data = expression.nested(NFTA_EXPR_DATA);
+    const std::string name = expression.text(NFTA_EXPR_NAME);
+    if (name != "immediate" && name != "cmp") return;
+    const auto value = data.nested(name == "cmp" ? int{NFTA_CMP_DATA} : int{NFTA_IMMEDIATE_DATA})
+                           .bytes(NFTA_DATA_VALUE);
+    if (!value.empty()) out.emplace_back(value.begin(), value.end());
+  });
+  return out;
+}
+
 }  // namespace
 
 std::string_view Element::tag() const noexcept { return Owner::tag_of(comment); }
@@ -147,7 +161,8 @@ std::vector<StoredRule> list_rules(Socket& socket, const Table& table, std::stri
         const Attributes rule(header, sizeof(nfgenmsg));
         if (rule.text(NFTA_RULE_TABLE) != table.name || rule.text(NFTA_RULE_CHAIN) != chain) return;
         out.push_back({rule.be64(NFTA_RULE_HANDLE),
-                       comment_of(rule.bytes(NFTA_RULE_USERDATA), kRuleComment), jump_of(rule)});
+                       comment_of(rule.bytes(NFTA_RULE_USERDATA), kRuleComment), jump_of(rule),
+                       constants_of(rule)});
       });
   return out;
 }

@@ -52,6 +52,7 @@ struct StoredRule {
   std::uint64_t handle = 0;
   std::string comment;
   std::string jump;  // the chain it jumps or goes to, by an immediate verdict
+  std::vector<std::vector<std::uint8_t>> constants;  // that it compares with or loads
 };
 [[nodiscard]] std::vector<StoredRule> list_rules(netlink::Socket& socket, const Table& table,
                                                  std::string_view chain);

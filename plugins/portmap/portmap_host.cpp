@@ -66,6 +66,11 @@ void find_links(Host& host, std::vector<Target>& targets) {
   }
 }
 
+bool needs_loopback(const Ports& ports) {
+  return std::ranges::any_of(ports.targets,
+                             [&](const Target& target) { return needs_loopback(ports, target); });
+}
+
 void open_loopback(Host& host, const Ports& ports) {
   for (const Target& target : ports.targets) {
     if (!needs_loopback(ports, target)) continue;
@@ -123,7 +128,7 @@ void forget_stale_flows(Host& host, const Owner& owner, const Ports& ports) {
           flow.answers_from_port == mapping->container_port) {
         return false;
       }
-      return mapping->bound_to().has_value() ||
+      return mapping->bound_to().has_value() || !host.has_nft() ||
              !nft::port_map::is_bound_by_another(host.nft(), owner, flow.destination, *mapping);
     });
   }

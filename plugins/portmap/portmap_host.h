@@ -14,6 +14,8 @@ namespace cni::portmap {
 /// The link over which each target is reached, where there is one.
 void find_links(Host& host, std::vector<nft::port_map::Target>& targets);
 
+/// Whether connections from the host's loopback addresses are to reach any target.
+[[nodiscard]] bool needs_loopback(const nft::port_map::Ports& ports);
 /// Lets connections from the host's loopback addresses go out over the targets' links and their
 /// answers come back: the sysctl route_localnet for IPv4, a local route to ::1 for IPv6. Both
 /// belong to the link and are shared.

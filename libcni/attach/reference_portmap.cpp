@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "attach/reference_portmap.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "nft/verdict_map.h"
+
+namespace cni::reference_portmap {
+namespace {
+
+const nft::Table kTables[] = {{nft::TableFamily::kIpv4, "cni_hostport"},
+                              {nft::TableFamily::kIpv6, "cni_hostport"}};
+constexpr std::string_view kPorts = "hostports";
+constexpr std::string_view kChains[] = {kPorts, "hostip_hostports", "masquerading"};
+
+bool mentions(const nft::StoredRule& rule, const IpAddress& address) {
+  return std::ranges::any_of(rule.constants, [&](const auto& constant) {
+    return std::ranges::equal(constant, address.bytes());
+  });
+}
+
+bool is_chosen(const nft::StoredRule& rule, std::string_view container_id,
+               const std::vector<IpAddress>& addresses) {
+  return rule.comment == container_id &&
+         (addresses.empty() || std::ranges::any_of(addresses, [&](const IpAddress& address) {
+            return mentions(rule, address);
+          }));
+}
+
+void remove_from(netlink::Socket& socket, const nft::Table& table, std::string_view container_id,
+                 const std::vector<IpAddress>& addresses) {
+  nft::optimistically("remove the reference's published ports", [&] {
+    const std::uint32_t seen = nft::generation(socket);
+    nft::Transaction transaction;
+    for (const std::string_view chain : kChains) {
+      for (const nft::StoredRule& rule : nft::list_rules(socket, table, chain)) {
+        if (is_chosen(rule, container_id, addresses)) {
+          nft::delete_rule(transaction, table, chain, rule.handle);
+        }
+      }
+    }
+    if (transaction.empty()) return true;
+    const int error = transaction.try_commit(socket, seen);
+    if (error != 0 && error != ENOENT && !nft::is_transient(error)) transaction.fail();
+    return error == 0;
+  });
+}
+
+}  // namespace
+
+void remove(Host& host, std::string_view container_id, const std::vector<IpAddress>& addresses) {
+  if (!host.has_nft()) return;
+  for (const nft::Table& table : kTables) {
+    if (!nft::has_chain(host.nft(), table, kPorts)) continue;
+    remove_from(host.nft(), table, container_id, addresses);
+  }
+}
+
+std::size_t count(Host& host, std::string_view container_id, const IpAddress& address) {
+  if (!host.has_nft()) return 0;
+  const auto rules = nft::list_rules(host.nft(), kTables[address.is_v4() ? 0 : 1], kPorts);
+  return static_cast<std::size_t>(std::ranges::count_if(
+      rules, [&](const auto& rule) { return is_chosen(rule, container_id, {address}); }));
+}
+
+}  // namespace cni::reference_portmap
