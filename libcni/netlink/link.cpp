@@ -35,6 +35,7 @@ Link parse_link(const nlmsghdr* header) {
   link.alias = attributes.text(IFLA_IFALIAS);
   link.mac = mac_of(attributes.bytes(IFLA_ADDRESS));
   link.mtu = attributes.u32(IFLA_MTU);
+  link.group = attributes.u32(IFLA_GROUP);
   link.master = static_cast<int>(attributes.u32(IFLA_MASTER));
   link.peer = static_cast<int>(attributes.u32(IFLA_LINK));
   link.peer_elsewhere = attributes.find(IFLA_LINK_NETNSID) != nullptr;
@@ -125,6 +126,7 @@ Message new_bridge(const NewBridge& bridge) {
   message.put_text(IFLA_IFNAME, bridge.name);
   message.put_bytes(IFLA_ADDRESS, bridge.mac.bytes);
   if (bridge.mtu != 0) message.put_u32(IFLA_MTU, bridge.mtu);
+  if (bridge.group != 0) message.put_u32(IFLA_GROUP, bridge.group);
   message.nest(IFLA_LINKINFO, [&](Message& info) {
     info.put_text(IFLA_INFO_KIND, "bridge");
     if (!bridge.vlan_filtering) return;
@@ -152,6 +154,7 @@ Message new_veth(const NewVeth& veth) {
   // The host end needs no queue: it only hands over to the container's end.
   message.put_u32(IFLA_TXQLEN, 0);
   if (veth.mtu != 0) message.put_u32(IFLA_MTU, veth.mtu);
+  if (veth.group != 0) message.put_u32(IFLA_GROUP, veth.group);
   if (veth.master != 0) message.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(veth.master));
   message.nest(IFLA_LINKINFO, [&](Message& info) {
     info.put_text(IFLA_INFO_KIND, "veth");
@@ -161,6 +164,7 @@ Message new_veth(const NewVeth& veth) {
         peer.put_text(IFLA_IFNAME, veth.peer_name);
         peer.put_bytes(IFLA_ADDRESS, veth.peer_mac.bytes);
         if (veth.mtu != 0) peer.put_u32(IFLA_MTU, veth.mtu);
+        if (veth.group != 0) peer.put_u32(IFLA_GROUP, veth.group);
         if (veth.peer_netns >= 0) {
           peer.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(veth.peer_netns));
         }
@@ -189,6 +193,7 @@ Message change_link(int ifindex, const std::string& name, const LinkChange& chan
   if (change.mtu) message.put_u32(IFLA_MTU, *change.mtu);
   if (change.tx_queue_len) message.put_u32(IFLA_TXQLEN, *change.tx_queue_len);
   if (change.alias) message.put_text(IFLA_IFALIAS, *change.alias);
+  if (change.group) message.put_u32(IFLA_GROUP, *change.group);
   if (!change.vlan_filtering && !change.port_hairpin && !change.port_isolated) return message;
   message.nest(IFLA_LINKINFO, [&](Message& linkinfo) {
     if (change.vlan_filtering) {

@@ -22,6 +22,7 @@ struct Link {
   Mac mac;
   unsigned mtu = 0;             // bytes
   unsigned flags = 0;           // IFF_*
+  std::uint32_t group = 0;      // 0: "default"
   int master = 0;               // ifindex, 0: none
   int peer = 0;                 // ifindex of a veth's other end, in its namespace
   bool peer_elsewhere = false;  // the peer is in another namespace
@@ -56,12 +57,17 @@ struct Link {
 /// nullopt when the answer was ENODEV.
 [[nodiscard]] std::optional<Link> link_of(const Message& answered);
 
+/// A link's group can be given in the request that creates it, its alias cannot: this one marks
+/// links of ours that have no label yet. The request that labels them clears it.
+inline constexpr std::uint32_t kUnfinishedGroup = 0x636e6970;
+
 /// Fails with EEXIST when a link of this name exists.
 struct NewBridge {
   std::string name;
   Mac mac;           // given at creation: the bridge never follows its ports
   unsigned mtu = 0;  // 0: the kernel's default
   bool vlan_filtering = false;
+  std::uint32_t group = 0;
 };
 [[nodiscard]] Message new_bridge(const NewBridge& bridge);
 
@@ -77,8 +83,9 @@ struct NewVeth {
   int master = 0;  // ifindex, 0: none
   std::string peer_name;
   Mac peer_mac;
-  int peer_netns = -1;  // descriptor; -1: the socket's namespace
-  unsigned mtu = 0;     // of both ends; 0: the kernel's default
+  int peer_netns = -1;      // descriptor; -1: the socket's namespace
+  unsigned mtu = 0;         // of both ends; 0: the kernel's default
+  std::uint32_t group = 0;  // of both ends
 };
 [[nodiscard]] Message new_veth(const NewVeth& veth);
 
@@ -91,6 +98,7 @@ struct LinkChange {
   std::optional<unsigned> mtu;
   std::optional<unsigned> tx_queue_len;
   std::optional<std::string> alias;
+  std::optional<std::uint32_t> group;
   std::optional<bool> vlan_filtering;               // of a bridge
   std::optional<bool> port_hairpin, port_isolated;  // of a bridge port
 };

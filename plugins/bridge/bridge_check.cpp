@@ -5,6 +5,7 @@
 #include <linux/if.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "attach/configure_interface.h"
 #include "attach/host.h"
@@ -67,15 +68,16 @@ Link check_port(Host& host, const Config& conf, const Link& bridge, const Link& 
 
 void check_gateways(Host& host, const Config& conf, const Link& bridge, const Result& previous) {
   const std::vector<IpNet> gateways = gateways_of(previous);
-  const Link target =
-      conf.vlan == 0 ? bridge : netlink::get_link(host.route(), vlan_gateway_name(conf));
-  if (!target.is_up()) differs(concat("link ", quote(target.name), " is down"));
-  const auto present = netlink::list_addresses(host.route(), target.ifindex);
+  const auto target = conf.vlan == 0 ? std::optional(bridge)
+                                     : netlink::find_link(host.route(), vlan_gateway_name(conf));
+  if (!target) differs(concat("link ", quote(vlan_gateway_name(conf)), " is missing"));
+  if (!target->is_up()) differs(concat("link ", quote(target->name), " is down"));
+  const auto present = netlink::list_addresses(host.route(), target->ifindex);
   for (const IpNet& gateway : gateways) {
     const bool there = std::ranges::any_of(
         present, [&](const netlink::Address& address) { return address.net == gateway; });
     if (!there) {
-      differs(concat("gateway ", gateway.text(), " is not on ", quote(target.name)));
+      differs(concat("gateway ", gateway.text(), " is not on ", quote(target->name)));
     }
   }
   check_forwarding(gateways);

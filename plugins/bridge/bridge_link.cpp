@@ -35,13 +35,19 @@ void require_bridge(const Link& link) {
               concat("it is of kind ", quote(link.kind)));
 }
 
+/// Made by an ADD that has not labelled it yet, or was killed before it could.
+bool is_unfinished(const Link& link) { return link.group == netlink::kUnfinishedGroup; }
+
+bool is_gateway_port(const Link& port) {
+  return port.alias == kGatewayPortAlias || is_unfinished(port);
+}
+
 /// Undoes a creation, also one whose answer never arrived, unless a port has joined.
 void undo_creation(Host& host, const std::string& name, bool created) {
   const auto lock = lock_bridges(FileLock::Kind::kExclusive);
   const auto bridge = netlink::find_link(host.route(), name);
   if (!bridge || bridge->kind != "bridge") return;
-  const bool unfinished = bridge->alias.empty() && !bridge->is_up();
-  if (!created && !unfinished) return;
+  if (!created && !is_unfinished(*bridge)) return;
   if (count_ports(host, *bridge, 0) > 0) return;
   netlink::delete_link_if_exists(host.route(), bridge->ifindex, name);
 }
@@ -60,7 +66,8 @@ Found create_or_find(Host& host, const Config& conf, Rollback& rollback) {
     Message creation = netlink::new_bridge({.name = conf.bridge,
                                             .mac = Mac::random(),
                                             .mtu = conf.mtu,
-                                            .vlan_filtering = conf.vlan_filtering});
+                                            .vlan_filtering = conf.vlan_filtering,
+                                            .group = netlink::kUnfinishedGroup});
     creation.tolerate(EEXIST);  // another ADD was quicker
     rollback.on_failure("remove the bridge", [&host, name = conf.bridge, created] {
       undo_creation(host, name, *created);
@@ -154,9 +161,8 @@ void switch_filtering_on(Host& host, const Link& bridge, Rollback& rollback) {
 
 std::size_t count_ports(Host& host, const Link& bridge, int own_port) {
   const auto ports = netlink::list_links(host.route(), bridge.ifindex);
-  return static_cast<std::size_t>(std::ranges::count_if(ports, [&](const Link& port) {
-    return port.ifindex != own_port && port.alias != kGatewayPortAlias;
-  }));
+  return static_cast<std::size_t>(std::ranges::count_if(
+      ports, [&](const Link& port) { return port.ifindex != own_port && !is_gateway_port(port); }));
 }
 
 std::optional<FileLock> lock_bridges(FileLock::Kind kind) {
@@ -178,7 +184,10 @@ Link ensure_bridge(Host& host, const Config& conf, Rollback& rollback) {
     switch_filtering_on(host, bridge, rollback);
   }
   netlink::LinkChange change;
-  if (found.created) change.alias = kOurAlias;
+  if (found.created || is_unfinished(bridge)) {
+    change.alias = kOurAlias;
+    change.group = 0;
+  }
   if (!bridge.is_up()) {
     // New, or of another ADD that has not come this far. Before it is up: no advertisement is
     // heard.
@@ -193,7 +202,7 @@ Link ensure_bridge(Host& host, const Config& conf, Rollback& rollback) {
     Message setup = netlink::change_link(bridge.ifindex, bridge.name, change);
     host.route().transact(setup);
   }
-  if (found.created) bridge.alias = kOurAlias;
+  if (change.alias) bridge.alias = kOurAlias;
   return bridge;
 }
 
@@ -234,11 +243,11 @@ void remove_unused_bridge(Host& host, const std::string& name) {
   const auto lock = lock_bridges(FileLock::Kind::kExclusive);
   const auto bridge = netlink::find_link(host.route(), name);
   if (!bridge || bridge->kind != "bridge") return;
-  if (bridge->alias != kOurAlias) return;
+  if (bridge->alias != kOurAlias && !is_unfinished(*bridge)) return;
   if (count_ports(host, *bridge, 0) > 0) return;
   for (const Link& port : netlink::list_links(host.route(), bridge->ifindex)) {
     // Somebody else's port may have joined since they were counted.
-    if (port.alias != kGatewayPortAlias) return;
+    if (!is_gateway_port(port)) return;
     netlink::delete_link_if_exists(host.route(), port.ifindex, port.name);
   }
   netlink::delete_link_if_exists(host.route(), bridge->ifindex, name);
@@ -252,11 +261,15 @@ void require_usable(Host& host, const Config& conf, const std::vector<IpNet>& ga
                 concat("bridge ", quote(conf.bridge), " already exists but is not a bridge"),
                 concat("it is of kind ", quote(link->kind)));
   }
-  // The gateways of a VLAN are on a link of its own.
-  if (!conf.is_gateway || conf.vlan != 0) return;
-  for (const Address& address : netlink::list_addresses(host.route(), link->ifindex)) {
+  if (!conf.is_gateway) return;
+  // The gateways of a VLAN are on a link of its own, which the first ADD makes.
+  const auto target =
+      conf.vlan == 0 ? link : netlink::find_link(host.route(), vlan_gateway_name(conf));
+  if (!target) return;
+  if (conf.vlan != 0) require_veth(*target, ErrorCode::kNotAvailable);
+  for (const Address& address : netlink::list_addresses(host.route(), target->ifindex)) {
     if (!conflicts(address.net, gateways)) continue;
-    const auto error = objection(host, conf, {.bridge = *link, .target = *link}, address.net,
+    const auto error = objection(host, conf, {.bridge = *link, .target = *target}, address.net,
                                  gateways, ErrorCode::kNotAvailable);
     if (error) throw *error;
   }

@@ -47,23 +47,32 @@ void set_vlans(Host& host, const Link& port, const std::vector<PortVlan>& vlans,
   host.route().transact(both);
 }
 
-void create_gateway(Host& host, const Config& conf, const Link& bridge, const std::string& name,
+/// Until finish_gateway both ends carry the mark of the unfinished.
+void create_gateway(Host& host, const Link& bridge, const std::string& name,
                     const std::string& port_name) {
   Message creation = netlink::new_veth({.name = port_name,
                                         .mac = Mac::random(),
                                         .master = bridge.ifindex,
                                         .peer_name = name,
                                         .peer_mac = Mac::random(),
-                                        .mtu = bridge.mtu});
+                                        .mtu = bridge.mtu,
+                                        .group = netlink::kUnfinishedGroup});
   creation.tolerate(EEXIST);  // another ADD was quicker
   host.route().transact(creation);
+}
+
+/// Also of a pair that a killed ADD left: idempotent.
+void finish_gateway(Host& host, const Config& conf, const std::string& name,
+                    const std::string& port_name) {
   const Link port = netlink::get_link(host.route(), port_name);
   set_vlans(host, port, {{conf.vlan, true, true}}, false);
   sysctl::write(sysctl::link_entry("ipv6", name, "accept_ra"), "0");
   sysctl::write(sysctl::link_entry("ipv6", port_name, "accept_ra"), "0");
   const std::string alias(kGatewayPortAlias);
-  Message port_up = netlink::change_link(port.ifindex, port_name, {.up = true, .alias = alias});
-  Message end_up = netlink::change_link(0, name, {.up = true, .alias = alias});
+  const netlink::LinkChange change{.up = true, .alias = alias, .group = 0};
+  Message port_up = netlink::change_link(port.ifindex, port_name, change);
+  // Last: while this end has the mark, there may be work to do.
+  Message end_up = netlink::change_link(0, name, change);
   Message* const both[] = {&port_up, &end_up};
   host.route().transact(both);
 }
@@ -107,27 +116,31 @@ std::string vlan_gateway_name(const Config& conf) {
   return concat("vlan", sha512_hex(conf.bridge, 6), ".", conf.vlan);
 }
 
+void require_veth(const Link& gateway, ErrorCode code) {
+  if (gateway.kind == "veth") return;
+  throw Error(code,
+              concat("failed to set vlan interface for bridge: ", quote(gateway.name),
+                     " already exists but is not a veth"),
+              concat("it is of kind ", quote(gateway.kind)));
+}
+
 Link ensure_vlan_gateway(Host& host, const Config& conf, const Link& bridge, int own_port,
                          Rollback& rollback) {
   const log::Step timed("ensure the VLAN gateway");
   const std::string name = vlan_gateway_name(conf);
   auto found = netlink::find_link(host.route(), name);
-  if (!found || !found->is_up()) {
+  if (!found || found->group == netlink::kUnfinishedGroup) {
     const std::string port_name = "veth" + sha512_hex(concat("VLAN gateway ", name), 11);
     rollback.on_failure("remove the VLAN gateway", [&host, bridge, own_port, port_name] {
       const auto port = netlink::find_link(host.route(), port_name);
       if (!port || count_ports(host, bridge, own_port) > 0) return;
       netlink::delete_link_if_exists(host.route(), port->ifindex, port_name);
     });
-    if (!found) create_gateway(host, conf, bridge, name, port_name);
+    if (!found) create_gateway(host, bridge, name, port_name);
+    finish_gateway(host, conf, name, port_name);
     found = netlink::get_link(host.route(), name);
   }
-  if (found->kind != "veth") {
-    throw Error(ErrorCode::kConflict,
-                concat("failed to set vlan interface for bridge: ", quote(name),
-                       " already exists but is not a veth"),
-                concat("it is of kind ", quote(found->kind)));
-  }
+  require_veth(*found, ErrorCode::kConflict);
   if (!found->is_up()) {
     Message up = netlink::change_link(found->ifindex, name, {.up = true});
     host.route().transact(up);

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "attach/host.h"
+#include "base/error.h"
 #include "base/rollback.h"
 #include "bridge_config.h"
 #include "netlink/link.h"
@@ -27,6 +28,8 @@ void probe_vlan_filtering();
 
 /// "<bridge>.<vlan>", or a short form of it that fits an interface name.
 [[nodiscard]] std::string vlan_gateway_name(const Config& conf);
+/// Throws Error{code} when a link of that name is something else.
+void require_veth(const netlink::Link& gateway, ErrorCode code);
 /// A veth pair in the host's namespace: one end is a port of the bridge in the VLAN, the other, of
 /// vlan_gateway_name, holds the gateway addresses. Shared, never removed by DEL. Adopts an existing
 /// one.

@@ -2,6 +2,7 @@
 // Copyright the cnipp authors
 #include "base/atomic_file.h"
 #include "base/concat.h"
+#include "netlink/link.h"
 #include "plugins/fixture.h"
 #include "support/catch.h"
 #include "support/command.h"
@@ -127,6 +128,28 @@ TEST_CASE("bridge GC: shares its nf_tables table with other plugins", "[bridge][
   attachment.del();
   CHECK(run_gc(conf, {}).ok());
   CHECK(difference(before, snapshot_host().only("nft")) == "");
+}
+
+TEST_CASE("bridge GC: a bridge whose ADD died before labelling it", "[bridge][gc]") {
+  const TestHost host;
+  const TestSandbox sandbox("c1");
+  const Attachment attachment{.conf = bridge_conf(kRouted), .netns = sandbox.path()};
+  tool(concat("ip link add cni0 group ", cni::netlink::kUnfinishedGroup, " type bridge"));
+  SECTION("goes") {
+    REQUIRE(run_gc(attachment.conf, {}).ok());
+    CHECK_FALSE(has_link("cni0"));
+  }
+  SECTION("is finished by the next ADD") {
+    attachment.add();
+    const cni::Json bridge = link_of("cni0");
+    CHECK(bridge.root()["group"].string() == "default");
+    CHECK_THAT(bridge.root()["ifalias"].string(), contains("created by the bridge plugin"));
+  }
+  SECTION("but one without the mark is somebody's") {
+    tool("ip link set cni0 group 0");
+    REQUIRE(run_gc(attachment.conf, {}).ok());
+    CHECK(has_link("cni0"));
+  }
 }
 
 TEST_CASE("bridge GC: goes on over errors and reports them all", "[bridge][gc]") {
@@ -268,4 +291,29 @@ TEST_CASE("bridge STATUS: 50 for another address on a bridge that is in use", "[
   CHECK(status(with(bridge_conf(wanted), "forceAddress", true)).ok());
   Attachment{.conf = bridge_conf("", "1.1.0", "old"), .netns = sandbox.path()}.del();
   CHECK(status(bridge_conf(wanted)).ok());
+}
+
+TEST_CASE("bridge STATUS: 50 for another address on the bridge's leg in the VLAN",
+          "[bridge][status]") {
+  const TestHost host;
+  tool("ip link add cni0 type bridge vlan_default_pvid 0");
+  tool("ip link add port type veth peer name other");
+  tool("ip link set port master cni0");
+  const std::string conf = with(bridge_conf(kRouted), "vlan", 100);
+  SECTION("an address") {
+    tool("ip link add cni0.100 type veth peer name leg");
+    tool("ip addr add 10.9.0.1/24 dev cni0.100");
+    const Output output = status(conf);
+    INFO(output.text());
+    CHECK(code_of(output) == 50);
+    CHECK_THAT(message_of(output), contains("10.9.0.1/24"));
+    CHECK_THAT(message_of(output), contains("cni0.100"));
+  }
+  SECTION("a link of another kind") {
+    tool("ip link add cni0.100 type bridge");
+    const Output output = status(conf);
+    INFO(output.text());
+    CHECK(code_of(output) == 50);
+    CHECK_THAT(message_of(output), contains("not a veth"));
+  }
 }

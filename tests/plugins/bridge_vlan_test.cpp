@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/concat.h"
+#include "netlink/link.h"
 #include "plugins/fixture.h"
 #include "support/catch.h"
 #include "support/skip.h"
@@ -94,6 +95,39 @@ TEST_CASE("bridge VLAN: the port has the VLAN and no other", "[bridge][vlan]") {
     REQUIRE(run_gc(one.conf, {}).ok());
     CHECK_FALSE(has_link("cni0.100"));
     CHECK_FALSE(has_link("cni0"));
+  }
+}
+
+TEST_CASE("bridge VLAN: a gateway whose ADD died before it was finished", "[bridge][vlan]") {
+  const VlanHost used;
+  const Attachment one{.conf = vlan_conf(R"("vlan":100)"), .netns = used.first.path()};
+  const cni::Json result = one.add();
+  std::vector<std::string> ports = ports_of("cni0");
+  std::erase(ports, host_end(result));
+  REQUIRE(ports.size() == 1);
+  const std::string unfinished = concat(" group ", cni::netlink::kUnfinishedGroup);
+  tool(concat("bridge vlan del dev ", ports[0], " vid 100"));
+  for (const std::string& end : {ports[0], std::string("cni0.100")}) {
+    tool(concat("ip link set ", end, unfinished));
+    REQUIRE(run({.argv = {"ip", "link", "set", end, "alias", ""}}).ok());
+  }
+  SECTION("CHECK names it") {
+    tool("ip link del cni0.100");
+    const Output check = one.run("CHECK", result);
+    CHECK(code_of(check) == 101);
+    CHECK_THAT(message_of(check), Catch::Contains("cni0.100"));
+  }
+  SECTION("is finished by the next ADD") {
+    Attachment{.conf = one.conf, .netns = used.second.path(), .id = "c2"}.add();
+    CHECK(vlans_of(ports[0]) == std::multiset<std::string>{"100 PVID Egress Untagged"});
+    CHECK(link_of("cni0.100").root()["group"].string() == "default");
+    CHECK(can_ping(used.second.net(), "10.1.2.1"));
+  }
+  SECTION("goes with the bridge") {
+    one.del();
+    REQUIRE(run_gc(one.conf, {}).ok());
+    CHECK_FALSE(has_link("cni0"));
+    CHECK_FALSE(has_link("cni0.100"));
   }
 }
 
