@@ -59,12 +59,13 @@ void collect(
   ErrorList errors;
   errors.attempt("collect masquerading",
                  [&] { Masquerade::collect(host, request.conf.name, valid); });
-  errors.attempt("collect veth pairs", [&] {
+  const bool gone = errors.attempt("collect veth pairs", [&] {
     collect_veths(host, request.conf.name,
                   [&](std::string_view tag) { return valid.contains(tag); });
   });
   more(host, valid, errors);
-  errors.attempt("collect addresses", [&] { ipam::gc(request); });
+  // As in detach; the next GC does it.
+  if (gone) errors.attempt("collect addresses", [&] { ipam::gc(request); });
   errors.throw_if_any();
 }
 

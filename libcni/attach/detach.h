@@ -21,7 +21,8 @@ void detach(const Request& request,
             const std::function<void(Host& host, const Owner& owner, ErrorList& errors)>& more);
 
 /// Removes masquerading and veth pairs of the network's attachments that are not valid, does `more`
-/// and calls the IPAM plugin's GC. Nothing when the request does not say what is valid.
+/// and calls the IPAM plugin's GC, unless a pair is left. Nothing when the request does not say
+/// what is valid.
 void collect(const Request& request,
              const std::function<void(Host& host, const OwnerSet& valid, ErrorList& errors)>& more);
 

@@ -80,7 +80,7 @@ Output run_gc(const std::string& conf, const std::vector<std::string>& valid_ids
 /// Waits until the kernel has finished with new IPv6 addresses of the host, which it does later.
 void wait_for_addresses();
 
-/// Without what stays on purpose: where the next search for an address starts, our lock files.
+/// Without what stays on purpose: where the next search for an address starts.
 [[nodiscard]] Snapshot without_hints(Snapshot snapshot);
 
 /// CNIPP_SWEEP=full in the environment: take every point and every round, however long it lasts.

@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/concat.h"
@@ -44,15 +45,15 @@ Command command_of(const PluginCall& call) {
   const bool is_path = call.plugin.find('/') != std::string::npos;
   command.argv = {is_path ? call.plugin : concat(call.bin_dir, "/", call.plugin)};
   command.input = call.config;
-  // The reference's masquerading runs iptables, hence a PATH.
-  command.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-                 concat("CNI_COMMAND=", call.command),
-                 concat("CNI_CONTAINERID=", call.container_id),
-                 concat("CNI_NETNS=", call.netns),
-                 concat("CNI_IFNAME=", call.ifname),
-                 concat("CNI_ARGS=", call.args),
-                 concat("CNI_PATH=", call.bin_dir)};
+  command.env = {
+      concat("CNI_COMMAND=", call.command), concat("CNI_CONTAINERID=", call.container_id),
+      concat("CNI_NETNS=", call.netns),     concat("CNI_IFNAME=", call.ifname),
+      concat("CNI_ARGS=", call.args),       concat("CNI_PATH=", call.bin_dir)};
   command.env.insert(command.env.end(), call.env.begin(), call.env.end());
+  // Masquerading with iptables looks for programs.
+  const bool has_path = std::ranges::any_of(
+      call.env, [](const std::string& entry) { return entry.starts_with("PATH="); });
+  if (!has_path) command.env.emplace_back("PATH=/usr/sbin:/usr/bin:/sbin:/bin");
   return command;
 }
 

@@ -2,17 +2,16 @@
 // Copyright the cnipp authors
 
 // ADD is a transaction: whichever of its system calls fails, nothing is left, and the next ADD
-// works. strace makes the calls fail; the plugin knows nothing of it.
-#include <unistd.h>
-
+// works. DEL and GC may fail then, but the same call again leaves nothing.
 #include <csignal>
 
 #include "base/atomic_file.h"
 #include "base/concat.h"
-#include "plugins/fixture.h"
+#include "base/fd.h"
 #include "support/catch.h"
 #include "support/command.h"
 #include "support/skip.h"
+#include "sweep/sweep.h"
 
 using namespace cni::test;  // NOLINT(google-build-using-namespace): the vocabulary under test
 
@@ -28,183 +27,143 @@ struct Fault {
   const char* error;
 };
 
-void require_strace() {
-  const Output output = run({.argv = {"sh", "-c", "strace -o /dev/null -e trace=none true"}});
-  if (!output.ok()) skip("strace is missing, or may not trace here");
+void require_undone(const Ground& on, const Output& output) {
+  // The record of an ADD that has succeeded: it is taken back by DEL, which leaves what is shared.
+  const bool had_succeeded = output.out.find("/run/cnipp/attachments") != std::string::npos;
+  CHECK((had_succeeded ? on.clean_up({"GC"}) : on.leftovers()) == "");
+  const Output next = on.attachment().run("ADD");
+  INFO("the next ADD: " << next.text());
+  CHECK(next.ok());
 }
 
-/// Runs the program with the n-th occurrence of the call failing. False in `injected` when there
-/// are not so many.
-Output run_with_fault(const TestHost& host, Command command, const Fault& fault, int n,
-                      bool& injected) {
-  const std::string log = cni::concat(host.scratch(), "/strace.log");
-  const std::vector<std::string> prefix = {
-      "strace",
-      "-o",
-      log,
-      "-e",
-      cni::concat("trace=", fault.call),
-      "-e",
-      cni::concat("inject=", fault.call, ":error=", fault.error, ":when=", n)};
-  command.argv.insert(command.argv.begin(), prefix.begin(), prefix.end());
-  Output output = run(command);
-  injected = cni::read_file(log).find("(INJECTED)") != std::string::npos;
-  return output;
+/// One failed call, and what must hold after it.
+void judge(const Ground& on, const std::string& verb, const Output& output) {
+  const bool is_add = verb == "ADD";
+  if (!is_add) CHECK_FALSE(on.released_too_early());
+  // A process that cannot leave the container's namespace ends at once, without undoing: what it
+  // did would happen in the wrong place. DEL and GC then do it.
+  const bool aborted = output.status.signal == SIGABRT;
+  if (is_add && aborted) CHECK(on.clean_up({"DEL", "GC"}) == "");
+  if (is_add && !output.ok()) require_undone(on, output);
+  if (!is_add && !output.ok()) CHECK(on.clean_up({verb}) == "");
+  if (!is_add) CHECK(on.leftovers() == "");
+  CHECK(on.clean_up({"DEL", "GC"}) == "");
 }
 
-/// Every n of one call: after each failure host and container are as before, and ADD works.
-int sweep_call(const TestHost& host, const Attachment& attachment, const TestSandbox& sandbox,
-               const Fault& fault, const std::vector<std::string>& others) {
-  // What a first ADD leaves for good: directories, lock files.
-  attachment.add();
-  attachment.del();
-  REQUIRE(run_gc(attachment.conf, others).ok());
-  wait_for_addresses();
-  const Snapshot host_before = without_hints(snapshot_host());
-  const Snapshot container_before = snapshot_network(sandbox.net());
+void sweep(const Ground& on, const Victim& victim, const Fault& fault) {
   int n = 1, points = 0;
   for (; n <= kMaxOccurrences; n = after(n)) {
-    bool injected = false;
-    const Output output = run_with_fault(host, attachment.command("ADD"), fault, n, injected);
-    INFO(fault.call << " #" << n << " " << fault.error << ": " << output.text());
-    if (!injected) {
+    on.prepare(victim.verb());
+    const Point point{fault.call, n};
+    const Output output = victim.run(point.injection(cni::concat("error=", fault.error)));
+    INFO(victim.verb() << ", " << fault.call << " #" << n << " " << fault.error << ": "
+                       << output.text());
+    if (!victim.injected()) {
       CHECK(output.ok());
+      CHECK(on.clean_up({"DEL", "GC"}) == "");
       break;
     }
     ++points;
-    // A process that cannot leave the container's namespace ends at once, without undoing: what it
-    // did would happen in the wrong place. DEL and GC then do it.
-    if (output.status.signal == SIGABRT) {
-      attachment.del();
-      CHECK(run_gc(attachment.conf, others).ok());
-    }
-    if (!output.ok()) {
-      CHECK(difference(host_before, without_hints(snapshot_host())) == "");
-      CHECK(difference(container_before, snapshot_network(sandbox.net())) == "");
-      CHECK(processes_here().empty());
-      const Output next = attachment.run("ADD");
-      INFO("the next ADD: " << next.text());
-      CHECK(next.ok());
-    }
-    attachment.del();
-    CHECK(run_gc(attachment.conf, others).ok());
+    judge(on, victim.verb(), output);
   }
-  CHECK(attachment.run("DEL").ok());
   REQUIRE(n <= kMaxOccurrences);
-  return points;
+  WARN(victim.verb() << ": swept " << points << " x " << fault.call);
 }
 
-/// On a host without a bridge, or on one where the bridge has another port.
-enum class Bridge { kNone, kInUse };
-
-const std::string kPtp =
-    plugin_conf("ptp", R"("ipMasq":true,"ipam":{"type":"host-local",)"
-                       R"("ranges":[[{"subnet":"10.1.2.0/24"}],[{"subnet":"2001:db8:1::/64"}]],)"
-                       R"("routes":[{"dst":"0.0.0.0/0"},{"dst":"::/0"}]})");
-
-void sweep_ptp(const Fault& fault) {
-  require_strace();
-  const TestHost host;
-  host.enable_forwarding();
-  const TestSandbox sandbox("c1");
-  const Attachment attachment{.conf = kPtp, .netns = sandbox.path(), .plugin = "ptp"};
-  const int points = sweep_call(host, attachment, sandbox, fault, {});
-  WARN("ptp: swept " << points << " x " << fault.call);
-}
-
-void sweep(const Fault& fault, Bridge bridge = Bridge::kNone) {
-  require_strace();
-  const TestHost host;
-  host.enable_forwarding();
-  host.net().set_sysctl("net/ipv6/conf/default/accept_dad", "0");
-  const TestSandbox neighbour("c0"), sandbox("c1");
-  const std::string conf = bridge_conf(kDualStack);
-  std::vector<std::string> others;
-  if (bridge == Bridge::kInUse) {
-    others = {"c0"};
-    Attachment{.conf = conf, .netns = neighbour.path(), .id = "c0"}.add();
-  }
-  const Attachment attachment{.conf = conf, .netns = sandbox.path()};
-  const int points = sweep_call(host, attachment, sandbox, fault, others);
-  WARN("swept " << points << " x " << fault.call);
+void sweep_plugin(const std::string& verb, const Fault& fault) {
+  // An ADD that makes the bridge takes that back too.
+  Ground on("", verb == "ADD" ? Ground::Bridge::kNone : Ground::Bridge::kInUse);
+  sweep(on, Victim(on, verb), fault);
 }
 
 }  // namespace
 
 TEST_CASE("fault sweep: a failed netlink request leaves nothing", "[sweep]") {
-  const auto call = GENERATE(as<Fault>{}, Fault{"sendmsg", "ENOMEM"}, Fault{"recvfrom", "ENOMEM"},
-                             Fault{"socket", "EMFILE"}, Fault{"setsockopt", "ENOMEM"});
-  sweep(call);
+  const std::string verb = GENERATE("ADD", "DEL", "GC");
+  const auto fault = GENERATE(as<Fault>{}, Fault{"sendmsg", "ENOMEM"}, Fault{"recvfrom", "ENOMEM"},
+                              Fault{"socket", "EMFILE"}, Fault{"setsockopt", "ENOMEM"});
+  sweep_plugin(verb, fault);
 }
 
 TEST_CASE("fault sweep: a failed file or namespace operation leaves nothing", "[sweep]") {
-  const auto call = GENERATE(as<Fault>{}, Fault{"openat", "ENFILE"}, Fault{"setns", "EPERM"},
-                             Fault{"memfd_create", "ENOMEM"}, Fault{"read", "EIO"},
-                             Fault{"fstat,newfstatat", "EIO"});
-  sweep(call);
+  const std::string verb = GENERATE("ADD", "DEL", "GC");
+  const auto fault = GENERATE(as<Fault>{}, Fault{"openat", "ENFILE"}, Fault{"setns", "EPERM"},
+                              Fault{"memfd_create", "ENOMEM"}, Fault{"read", "EIO"},
+                              Fault{"flock", "ENOLCK"}, Fault{"fstat,newfstatat", "EIO"});
+  sweep_plugin(verb, fault);
+}
+
+TEST_CASE("fault sweep: a failed request or file operation of ptp leaves nothing", "[sweep]") {
+  const std::string verb = GENERATE("ADD", "DEL", "GC");
+  const auto fault =
+      GENERATE(as<Fault>{}, Fault{"sendmsg", "ENOMEM"}, Fault{"recvfrom", "ENOBUFS"},
+               Fault{"openat", "ENFILE"}, Fault{"setns", "EPERM"}, Fault{"vfork", "EAGAIN"});
+  Ground on("", Ground::Bridge::kInUse, "ptp");
+  sweep(on, Victim(on, verb), fault);
+}
+
+TEST_CASE("fault sweep: an IPAM plugin that cannot be started leaves nothing", "[sweep]") {
+  const std::string verb = GENERATE("ADD", "DEL", "GC");
+  const auto fault = GENERATE(as<Fault>{}, Fault{"vfork", "EAGAIN"}, Fault{"pipe2", "EMFILE"},
+                              Fault{"poll", "ENOMEM"}, Fault{"wait4", "EINTR"});
+  sweep_plugin(verb, fault);
 }
 
 TEST_CASE("fault sweep: a result that cannot be written leaves nothing", "[sweep]") {
   // The bridge was made for good by then: it stays, as after DEL.
-  sweep({"write", "ENOSPC"}, Bridge::kInUse);
+  const std::string plugin = GENERATE("bridge", "ptp");
+  Ground on("", Ground::Bridge::kInUse, plugin);
+  sweep(on, Victim(on, "ADD"), {"write", "ENOSPC"});
 }
 
 TEST_CASE("fault sweep: nothing is left on a bridge that others use", "[sweep]") {
-  const auto call = GENERATE(as<Fault>{}, Fault{"sendmsg", "EPERM"}, Fault{"recvfrom", "ENOBUFS"});
-  sweep(call, Bridge::kInUse);
-}
-
-TEST_CASE("fault sweep: a failed request or file operation of ptp leaves nothing", "[sweep]") {
-  const auto call = GENERATE(as<Fault>{}, Fault{"sendmsg", "ENOMEM"}, Fault{"recvfrom", "ENOBUFS"},
-                             Fault{"openat", "ENFILE"}, Fault{"setns", "EPERM"},
-                             Fault{"write", "ENOSPC"}, Fault{"vfork", "EAGAIN"});
-  sweep_ptp(call);
-}
-
-TEST_CASE("fault sweep: an IPAM plugin that cannot be started leaves nothing", "[sweep]") {
-  const auto call = GENERATE(as<Fault>{}, Fault{"vfork", "EAGAIN"}, Fault{"pipe2", "EMFILE"},
-                             Fault{"poll", "ENOMEM"}, Fault{"wait4", "EINTR"});
-  sweep(call);
+  const auto fault = GENERATE(as<Fault>{}, Fault{"sendmsg", "EPERM"}, Fault{"recvfrom", "ENOBUFS"});
+  Ground on;
+  sweep(on, Victim(on, "ADD"), fault);
 }
 
 TEST_CASE("fault sweep: an IPAM plugin that fails leaves nothing", "[sweep]") {
-  require_strace();
-  const TestHost host;
-  host.enable_forwarding();
-  const TestSandbox sandbox("c1");
-  Attachment attachment{.conf = bridge_conf(kDualStack), .netns = sandbox.path()};
-  const std::string point = cni::concat(host.scratch(), "/inject"),
-                    log = cni::concat(host.scratch(), "/strace.log");
-  attachment.plugin_path =
-      install_script(host, "host-local",
-                     cni::concat("[ $CNI_COMMAND = ADD ] && [ -f ", point, " ] || exec ",
-                                 our_bin_dir(), "/host-local\nexec strace -o ", log,
-                                 " -e inject=$(cat ", point, ") ", our_bin_dir(), "/host-local\n"));
-  attachment.add();
-  attachment.del();
-  REQUIRE(run_gc(attachment.conf, {}).ok());
-  const Snapshot before = without_hints(snapshot_host());
-  int points = 0;
-  for (const Fault fault : {Fault{"openat", "ENFILE"}, Fault{"write", "ENOSPC"},
-                            Fault{"flock", "ENOLCK"}, Fault{"linkat,link,rename,renameat", "EIO"},
-                            Fault{"fsync,fdatasync", "EIO"}, Fault{"getdents64", "EIO"}}) {
-    for (int n = 1; n <= kMaxOccurrences; n = after(n)) {
-      cni::write_file_atomically(
-          point, cni::concat(fault.call, ":error=", fault.error, ":when=", n), 0644);
-      const Output output = attachment.run("ADD");
-      INFO(fault.call << " #" << n << " of host-local: " << output.text());
-      const bool injected = cni::read_file(log).find("(INJECTED)") != std::string::npos;
-      ::unlink(point.c_str());
-      if (!output.ok()) {
-        CHECK(difference(before, without_hints(snapshot_host())) == "");
-        CHECK(attachment.run("ADD").ok());
-      }
-      attachment.del();
-      CHECK(leases_of().empty());
-      CHECK(run_gc(attachment.conf, {}).ok());
-      if (!injected) break;
-      ++points;
-    }
+  const std::string verb = GENERATE("ADD", "DEL", "GC");
+  const auto fault =
+      GENERATE(as<Fault>{}, Fault{"openat", "ENFILE"}, Fault{"write", "ENOSPC"},
+               Fault{"flock", "ENOLCK"}, Fault{"linkat,link,rename,renameat", "EIO"},
+               Fault{"unlinkat", "EIO"}, Fault{"pwrite64", "ENOSPC"}, Fault{"getdents64", "EIO"});
+  Ground on;
+  sweep(on, Victim(on, verb, Victim::Program::kIpam), fault);
+}
+
+TEST_CASE("fault sweep: masquerading with iptables", "[sweep]") {
+  if (!run({.argv = {"iptables-save", "-t", "nat"}}).ok()) skip("iptables does not work here");
+  const std::string verb = GENERATE("ADD", "DEL", "GC");
+  const auto fault = GENERATE(as<Fault>{}, Fault{"sendmsg", "ENOMEM"}, Fault{"recvfrom", "ENOMEM"},
+                              Fault{"vfork", "EAGAIN"}, Fault{"pipe2", "EMFILE"},
+                              Fault{"poll", "ENOMEM"}, Fault{"memfd_create", "ENOMEM"});
+  Ground on(R"("ipMasqBackend":"iptables")");
+  sweep(on, Victim(on, verb), fault);
+}
+
+TEST_CASE("fault sweep: iptables-save or -restore fails", "[sweep]") {
+  if (!run({.argv = {"iptables-save", "-t", "nat"}}).ok()) skip("iptables does not work here");
+  const std::string verb = GENERATE("ADD", "DEL", "GC");
+  Ground on(R"("ipMasqBackend":"iptables")");
+  const std::string countdown = cni::concat(on.host().scratch(), "/countdown");
+  const std::string usual = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+  for (const char* const name :
+       {"iptables-save", "iptables-restore", "ip6tables-save", "ip6tables-restore"}) {
+    install_script(on.host(), name,
+                   cni::concat("n=$(cat ", countdown, " || echo 0)\necho $((n - 1)) > ", countdown,
+                               "\n[ $n = 1 ] && exit 4\n", usual, " exec ", name, " \"$@\"\n"));
   }
-  WARN("swept " << points << " calls of host-local");
+  on.set_environment({cni::concat("PATH=", on.host().scratch(), "/bin:", usual.substr(5))});
+  bool reached = true;
+  for (int n = 1; reached; ++n) {
+    on.prepare(verb);
+    cni::write_file_atomically(countdown, cni::concat(n), 0644);
+    const Output output = on.caller(verb).run(verb);
+    INFO(verb << ", program " << n << " fails: " << output.text());
+    reached = std::stoi(cni::read_file(countdown)) <= 0;
+    CHECK(output.ok() != reached);
+    judge(on, verb, output);
+    REQUIRE(n < 20);
+  }
 }
