@@ -27,6 +27,7 @@
 #include "bridge_config.h"
 #include "bridge_link.h"
 #include "layer3.h"
+#include "nft/reference_spoof_check.h"
 #include "nft/spoof_check.h"
 #include "protocol/chained.h"
 #include "protocol/delegate.h"
@@ -36,6 +37,7 @@ namespace cni::bridge {
 namespace {
 
 using netlink::Link;
+namespace reference_spoof_check = nft::reference_spoof_check;
 namespace spoof_check = nft::spoof_check;
 
 constexpr int kAttachTries = 5;
@@ -160,9 +162,12 @@ Result add(const Request& request) {
 }
 
 void del(const Request& request) {
-  detach(request, [](Host& host, const Owner& owner, ErrorList& errors) {
+  detach(request, [&](Host& host, const Owner& owner, ErrorList& errors) {
     errors.attempt("remove the spoof check", [&] {
       if (host.has_nft()) spoof_check::remove(host.nft(), host_veth_name(owner));
+    });
+    errors.attempt("remove the reference's spoof check", [&] {
+      if (host.has_nft()) reference_spoof_check::remove(host.nft(), request.attachment());
     });
   });
 }
@@ -173,6 +178,13 @@ void gc(const Request& request) {
       if (!host.has_nft()) return;
       spoof_check::collect(host.nft(), request.conf.name,
                            [&](std::string_view tag) { return valid.contains(tag); });
+    });
+    errors.attempt("collect the reference's spoof checks", [&] {
+      if (!host.has_nft()) return;
+      reference_spoof_check::collect(host.nft(), *request.conf.valid_attachments(),
+                                     [&](const std::string& port) {
+                                       return netlink::find_link(host.route(), port).has_value();
+                                     });
     });
     const Config conf = Config::parse_leniently(request);
     if (valid.empty() && !conf.bridge.empty()) {

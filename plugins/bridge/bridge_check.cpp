@@ -16,6 +16,7 @@
 #include "bridge_config.h"
 #include "layer3.h"
 #include "netlink/link.h"
+#include "nft/reference_spoof_check.h"
 #include "nft/spoof_check.h"
 #include "protocol/delegate.h"
 #include "vlan.h"
@@ -83,6 +84,20 @@ void check_gateways(Host& host, const Config& conf, const Link& bridge, const Re
   check_forwarding(gateways);
 }
 
+void check_spoof_check(Host& host, const Request& request, const Link& port,
+                       const Link& container) {
+  const Owner owner(request.conf.name, request.container_id, request.ifname);
+  try {
+    nft::spoof_check::check(host.nft(), owner, port.name, container.mac);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kMismatch) throw;
+    // Made before an upgrade?
+    const bool theirs = nft::reference_spoof_check::holds(host.nft(), request.attachment(),
+                                                          port.name, container.mac);
+    if (!theirs) throw;
+  }
+}
+
 }  // namespace
 
 void check(const Request& request) {
@@ -95,8 +110,7 @@ void check(const Request& request) {
   const Link bridge = check_bridge(host, conf, *previous);
   const Link container = check_container_veth(sandbox, request, *previous);
   const Link port = check_port(host, conf, bridge, container, *previous);
-  const Owner owner(request.conf.name, request.container_id, request.ifname);
-  if (conf.mac_spoof_check) nft::spoof_check::check(host.nft(), owner, port.name, container.mac);
+  if (conf.mac_spoof_check) check_spoof_check(host, request, port, container);
   if (!conf.disable_container_interface && !container.is_up()) {
     differs(concat("interface ", quote(container.name), " in the container is down"));
   }

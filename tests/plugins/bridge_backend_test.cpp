@@ -198,3 +198,70 @@ TEST_CASE("bridge upgrade: the reference's nftables rules are checked, removed a
     CHECK(rules().find("10.1.2.9") != std::string::npos);
   }
 }
+
+TEST_CASE("bridge upgrade: the reference's macspoofchk is checked, removed and collected",
+          "[bridge][spoof]") {
+  const TestHost host;
+  host.enable_forwarding();
+  const TestSandbox sandbox("c1");
+  const std::string conf = bridge_conf(concat(R"("macspoofchk":true,)", kRouted));
+  const Attachment one{.conf = conf, .netns = sandbox.path()};
+  const cni::Json result = one.add();
+  const std::string port = result.root()["interfaces"].items().at(1)["name"].string();
+  const std::string mac = result.root()["interfaces"].items().at(2)["mac"].string();
+  // What the reference's ADD leaves, called twice for this attachment, in place of ours.
+  tool("nft delete table bridge cnipp");
+  const auto rules_of = [](const std::string& id, const std::string& on,
+                           const std::string& address) {
+    const std::string comment = concat(" comment \"macspoofchk-", id, "\"\n");
+    const std::string chain = concat("cni-br-iface-", id);
+    const std::string jump = concat("iifname \"", on, "\" jump ", chain, comment);
+    return concat(
+        "table bridge nat {\nchain ", chain, "-mac { ether saddr ", address, " return", comment,
+        "drop", comment, "}\nchain ", chain, " { jump ", chain, "-mac", comment,
+        "}\nchain PREROUTING { type filter hook prerouting priority -300; policy accept;\n", jump,
+        jump, "}\n}\n");
+  };
+  const std::string all =
+      concat(rules_of("c1-eth0", port, mac), rules_of("c2-eth0", "lo", "02:00:00:00:00:02"),
+             rules_of("c3-eth0", "vethgone", "02:00:00:00:00:03"));
+  const Output made = run({.argv = {"nft", "-f", "-"}, .input = all});
+  INFO(made.text());
+  REQUIRE(made.ok());
+  const auto has = [](const char* id) {
+    return tool("nft list table bridge nat").find(concat("cni-br-iface-", id)) != std::string::npos;
+  };
+
+  SECTION("CHECK") {
+    CHECK(one.run("CHECK", result).ok());
+    const auto breakage = GENERATE(values<const char*>({
+        "nft flush chain bridge nat PREROUTING",
+        "nft flush chain bridge nat cni-br-iface-c1-eth0",
+        "nft flush chain bridge nat cni-br-iface-c1-eth0-mac",
+        "ip -n c1 link set eth0 address 02:00:00:00:00:77",
+    }));
+    INFO(breakage);
+    tool(breakage);
+    CHECK(code_of(one.run("CHECK", result)) == 101);
+  }
+  SECTION("DEL without the netns removes what is its own") {
+    Attachment gone = one;
+    gone.netns = "";
+    gone.del();
+    CHECK_FALSE(has("c1"));
+    CHECK(has("c2"));
+    CHECK(has("c3"));
+    gone.del();
+  }
+  SECTION("GC removes what has no port any more") {
+    REQUIRE(run_gc(conf, {"c1", "c3"}).ok());
+    CHECK(has("c3"));
+    REQUIRE(run_gc(conf, {"c1"}).ok());
+    CHECK_FALSE(has("c3"));
+    CHECK(has("c1"));
+    CHECK(has("c2"));  // whoever's it is: its port lives
+    REQUIRE(run_gc(conf, {}).ok());
+    CHECK_FALSE(has("c1"));  // our GC has removed its port
+    CHECK(has("c2"));
+  }
+}

@@ -2,7 +2,6 @@
 // Copyright the cnipp authors
 #include "base/atomic_file.h"
 #include "base/concat.h"
-#include "netlink/link.h"
 #include "plugins/fixture.h"
 #include "support/catch.h"
 #include "support/command.h"
@@ -134,7 +133,7 @@ TEST_CASE("bridge GC: a bridge whose ADD died before labelling it", "[bridge][gc
   const TestHost host;
   const TestSandbox sandbox("c1");
   const Attachment attachment{.conf = bridge_conf(kRouted), .netns = sandbox.path()};
-  tool(concat("ip link add cni0 group ", cni::netlink::kUnfinishedGroup, " type bridge"));
+  tool(concat("ip link add cni0 group ", kUnfinishedGroup, " type bridge"));
   SECTION("goes") {
     REQUIRE(run_gc(attachment.conf, {}).ok());
     CHECK_FALSE(has_link("cni0"));

@@ -6,7 +6,6 @@
 #include <set>
 
 #include "base/concat.h"
-#include "netlink/link.h"
 #include "plugins/fixture.h"
 #include "support/catch.h"
 #include "support/skip.h"
@@ -105,7 +104,7 @@ TEST_CASE("bridge VLAN: a gateway whose ADD died before it was finished", "[brid
   std::vector<std::string> ports = ports_of("cni0");
   std::erase(ports, host_end(result));
   REQUIRE(ports.size() == 1);
-  const std::string unfinished = concat(" group ", cni::netlink::kUnfinishedGroup);
+  const std::string unfinished = concat(" group ", kUnfinishedGroup);
   tool(concat("bridge vlan del dev ", ports[0], " vid 100"));
   for (const std::string& end : {ports[0], std::string("cni0.100")}) {
     tool(concat("ip link set ", end, unfinished));

@@ -30,6 +30,9 @@ inline constexpr std::string_view kDualStack =
     R"("isDefaultGateway":true,"ipMasq":true,"ipam":{"type":"host-local",)"
     R"("ranges":[[{"subnet":"10.1.2.0/24"}],[{"subnet":"2001:db8:1::/64"}]]})";
 
+/// The group of a link whose ADD has not labelled it yet.
+inline constexpr unsigned kUnfinishedGroup = 0x636e6970;
+
 /// One attachment that the test drives through its verbs.
 struct Attachment {
   std::string conf;
