@@ -20,7 +20,7 @@ struct Job {
   std::uint64_t netns;
   std::vector<Lease> existing;  // what the attachment had before
   Liveness liveness;
-  bool reclaimed = false;
+  std::optional<std::size_t> freed = {};  // leases of the dead; nullopt: not looked for yet
 
   [[nodiscard]] bool is_dead(const Lease& lease) {
     return config.reclaim != Reclaim::kNever && liveness.judge(lease) == Life::kDead;
@@ -78,15 +78,16 @@ std::optional<IpAddress> reserve_any(Job& job, std::size_t number, const RangeSe
 /// The last resort: a look at all leases, which also finds what the index may have missed.
 IpAddress reserve_after_reclaim(Job& job, std::size_t number, const RangeSet& set) {
   Census census;
-  if (job.config.reclaim != Reclaim::kNever && !job.reclaimed) {
-    job.reclaimed = true;
+  if (job.config.reclaim != Reclaim::kNever && !job.freed) {
     census = reclaim_dead(job.store, job.liveness);
+    job.freed = census.freed;
   } else {
     census.leases = job.store.scan();
   }
   if (const auto address = reserve_any(job, number, set)) return *address;
   throw Error(ErrorCode::kTryAgain, concat("no IP addresses available in range set: ", set.text()),
-              describe_full(set, census.leases, job.liveness, job.store.network()));
+              concat(describe_full(set, census.leases, job.liveness, job.store.network()),
+                     describe_freed(job.freed.value_or(0))));
 }
 
 IpAddress reserve(Job& job, std::size_t number, std::vector<IpAddress>& requested) {
@@ -121,7 +122,7 @@ std::vector<IpConfig> allocate(Store& store, const Config& config, const Attachm
                                std::uint64_t netns) {
   Job job{store, config, owner, netns, store.find(owner), store.liveness()};
   if (config.reclaim == Reclaim::kOnBoot && store.fresh()) {
-    reclaim_dead(store, job.liveness);
+    job.freed = reclaim_dead(store, job.liveness).freed;
     job.existing = store.find(owner);
   }
   std::vector<IpAddress> requested = config.requested;

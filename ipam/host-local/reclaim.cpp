@@ -40,9 +40,15 @@ Census reclaim_dead(Store& store, Liveness& liveness) {
     }
   }
   if (out.freed > 0) {
-    log::warn(concat("freed ", out.freed, " leases of attachments that cannot exist any more"));
+    log::warn(concat("freed ", out.freed, " lease(s) of attachments that cannot exist any more"));
   }
   return out;
+}
+
+std::string describe_freed(std::size_t count) {
+  if (count == 0) return {};
+  return concat("; ", count,
+                " lease(s) of attachments that cannot exist any more were freed just now");
 }
 
 std::string describe_full(const RangeSet& set, const std::vector<Lease>& leases, Liveness& liveness,

@@ -26,6 +26,9 @@ Census reclaim_dead(Store& store, Liveness& liveness);
 [[nodiscard]] std::string describe_full(const RangeSet& set, const std::vector<Lease>& leases,
                                         Liveness& liveness, const std::string& network);
 
+/// "; N were freed just now" with the reason; "" for 0.
+[[nodiscard]] std::string describe_freed(std::size_t count);
+
 /// "container "abc" interface "eth0"", or what else the file is.
 [[nodiscard]] std::string describe_owner(const Lease& lease);
 
