@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -17,11 +18,14 @@
 
 namespace cni::test {
 
-/// A directory that goes with the object.
+/// A directory that goes with the object, below CNIPP_TEST_TMP if that is set.
 class TempDir {
  public:
   TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "cnipp-XXXXXX").string();
+    const char* const wanted = std::getenv("CNIPP_TEST_TMP");
+    const std::filesystem::path base =
+        wanted != nullptr ? wanted : std::filesystem::temp_directory_path();
+    std::string pattern = (base / "cnipp-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) cni::throw_errno("make a temporary directory");
     path_ = pattern;
   }
