@@ -35,6 +35,26 @@ int open_entry(const std::string& name, int flags) {
   return ::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW);
 }
 
+/// The value at an entry's beginning, without its line end.
+std::string content(int fd, const std::string& name) {
+  char buffer[1024];
+  const ssize_t got = ::read(fd, buffer, sizeof buffer);
+  if (got < 0) throw_errno(concat("read sysctl ", name));
+  std::string text(buffer, static_cast<std::size_t>(got));
+  // Only a full buffer means that there may be more.
+  if (text.size() == sizeof buffer) text += read_all(fd, concat("sysctl ", name));
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  return text;
+}
+
+void put(int fd, const std::string& name, std::string_view value) {
+  // Nothing would be written of an empty text, which is the value of an empty list.
+  if (value.empty()) value = "\n";
+  if (::pwrite(fd, value.data(), value.size(), 0) < 0) {
+    throw_errno(concat("write ", quote(value), " to sysctl ", name));
+  }
+}
+
 std::vector<std::string> split(std::string_view text, std::string_view separators) {
   std::vector<std::string> out;
   for (std::size_t begin = 0;;) {
@@ -63,27 +83,26 @@ std::optional<std::string> read(const std::string& name) {
     if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
     throw_errno(concat("open sysctl ", name));
   }
-  std::string text = read_all(fd.get(), concat("sysctl ", name));
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-  return text;
+  return content(fd.get(), name);
 }
 
 bool write(const std::string& name, std::string_view value) {
-  // Reading first: a value that is already right is no change, and needs no writable /proc/sys.
-  const auto now = read(name);
-  if (!now) return false;
-  if (*now != value) assign(name, value);
+  const Fd fd(open_entry(name, O_RDWR));
+  if (!fd.valid()) {
+    if (errno == ENOENT || errno == ENOTDIR) return false;
+    // Where /proc/sys cannot be written: a value that is already right is no change.
+    const auto now = read(name);
+    if (now && *now != value) assign(name, value);
+    return now.has_value();
+  }
+  if (content(fd.get(), name) != value) put(fd.get(), name, value);
   return true;
 }
 
 void assign(const std::string& name, std::string_view value) {
   const Fd fd(open_entry(name, O_WRONLY));
   if (!fd.valid()) throw_errno(concat("open sysctl ", name));
-  // Nothing would be written of an empty text, which is the value of an empty list.
-  if (value.empty()) value = "\n";
-  if (::write(fd.get(), value.data(), value.size()) < 0) {
-    throw_errno(concat("write ", quote(value), " to sysctl ", name));
-  }
+  put(fd.get(), name, value);
 }
 
 bool is_writable(const std::string& name) {

@@ -92,7 +92,8 @@ TEST_CASE("fault sweep: a failed file or namespace operation leaves nothing", "[
   const std::string verb = GENERATE("ADD", "DEL", "GC");
   const auto fault = GENERATE(as<Fault>{}, Fault{"openat", "ENFILE"}, Fault{"setns", "EPERM"},
                               Fault{"memfd_create", "ENOMEM"}, Fault{"read", "EIO"},
-                              Fault{"flock", "ENOLCK"}, Fault{"fstat,newfstatat", "EIO"});
+                              Fault{"flock", "ENOLCK"}, Fault{"fstat,newfstatat", "EIO"},
+                              Fault{"openat2", "ENFILE"}, Fault{"pwrite64", "EIO"});
   sweep_plugin(verb, fault);
 }
 
