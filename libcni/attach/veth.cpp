@@ -139,7 +139,16 @@ std::optional<VethPair> create_veth(Host& host, Sandbox& sandbox, const std::str
   host.route().transact(on_host);
   const auto host_end = netlink::link_of(look);
   if (!host_end) throw KernelError(ENODEV, look.what());
-  return VethPair{*host_end, netlink::get_link(sandbox.route(), ifname)};
+  if (host_end->peer == 0) return VethPair{*host_end, netlink::get_link(sandbox.route(), ifname)};
+  // What was asked for, and the index that the host end tells: no look-up in the container.
+  Link container;
+  container.ifindex = host_end->peer;
+  container.name = ifname;
+  container.kind = host_end->kind;
+  container.mac = wanted.peer_mac;
+  container.mtu = host_end->mtu;
+  container.peer = host_end->ifindex;
+  return VethPair{*host_end, std::move(container)};
 }
 
 std::optional<Link> find_host_veth(Host& host, const Owner& owner, bool thorough) {

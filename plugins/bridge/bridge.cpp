@@ -121,10 +121,6 @@ void set_container_up(Job& job, const Link& container) {
 
 /// The interfaces of the result, as the kernel has them at the end.
 void describe_interfaces(Job& job, const Attached& attached, Result& result) {
-  if (!job.conf.disable_container_interface &&
-      !netlink::wait_until_operational(job.host.route(), attached.veth.host)) {
-    Deadline::expired(concat("bridge port ", quote(attached.veth.host.name), " did not come up"));
-  }
   netlink::Message bridge = netlink::get_link_message(attached.bridge.name);
   netlink::Message port = netlink::get_link_message(attached.veth.host.name);
   netlink::Message* const both[] = {&bridge, &port};
@@ -133,6 +129,10 @@ void describe_interfaces(Job& job, const Attached& attached, Result& result) {
   const auto found_port = netlink::link_of(port);
   if (!found_bridge) throw KernelError(ENODEV, bridge.what());
   if (!found_port) throw KernelError(ENODEV, port.what());
+  if (!job.conf.disable_container_interface && !found_port->is_operational() &&
+      !netlink::wait_until_operational(job.host.route(), *found_port)) {
+    Deadline::expired(concat("bridge port ", quote(found_port->name), " did not come up"));
+  }
   result.interfaces = {describe(*found_bridge, ""), describe(*found_port, ""),
                        describe(attached.veth.container, job.request.netns)};
   if (attached.vlan_gateway) result.interfaces.push_back(describe(*attached.vlan_gateway, ""));
