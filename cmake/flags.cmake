@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # cni_flags: what every target of ours is compiled and linked with.
+include(CheckLinkerFlag)
 option(CNI_WARNINGS_AS_ERRORS "Treat warnings as errors" OFF)
 
 add_library(cni_flags INTERFACE)
@@ -27,6 +28,11 @@ target_compile_options(cni_flags INTERFACE
 if(CNI_STATIC)
   target_compile_options(cni_flags INTERFACE -fPIE)
   target_link_options(cni_flags INTERFACE -static-pie)
+  # A tenth of the size of the usual relocation table, and fewer pages to be read at start.
+  check_linker_flag(CXX -Wl,-z,pack-relative-relocs CNI_HAVE_PACKED_RELOCATIONS)
+  if(CNI_HAVE_PACKED_RELOCATIONS)
+    target_link_options(cni_flags INTERFACE -Wl,-z,pack-relative-relocs)
+  endif()
 else()
   set(CMAKE_POSITION_INDEPENDENT_CODE ON)
   include(CheckPIESupported)
