@@ -42,6 +42,8 @@ struct Example {
   std::string network, ifname = "eth0";
   bool has_gateway = false;  // on the host
   bool masquerades = false;
+  bool publishes = false;  // ports of the host
+  bool bridged = false, hairpin = false;
   std::string uncollected;  // the bridge that stays: there is no GC verb before 1.1.0
 
   explicit Example(const std::string& file) {
@@ -52,26 +54,37 @@ struct Example {
       has_gateway |= plugin["isGateway"].bool_or(false) ||
                      plugin["isDefaultGateway"].bool_or(false) || plugin["type"].string() == "ptp";
       masquerades |= plugin["ipMasq"].bool_or(false);
-      if (list.root()["cniVersion"].string() < "1.1.0") {
-        uncollected = plugin["bridge"].string_or("");
-      }
+      publishes |= plugin["type"].string() == "portmap";
+      bridged |= plugin["type"].string() == "bridge";
+      hairpin |= plugin["hairpinMode"].bool_or(false);
+      const std::string bridge = plugin["bridge"].string_or("");
+      if (list.root()["cniVersion"].string() < "1.1.0" && !bridge.empty()) uncollected = bridge;
     }
   }
 };
 
 struct Container {
   TestSandbox sandbox;
+  unsigned short port;  // the same on the host, where the list publishes ports
   Result result = {};
 
   [[nodiscard]] const TestNamespace& net() const { return sandbox.net(); }
 };
+
+/// For those who ask for them: a published port, and a limit that leaves the test alone.
+std::string capability_args(const Container& container) {
+  return concat(R"({"portMappings":[{"hostPort":)", container.port, R"(,"containerPort":)",
+                container.port, R"(,"protocol":"tcp"}],"bandwidth":{"ingressRate":100000000,)",
+                R"("ingressBurst":10000000,"egressRate":100000000,"egressBurst":10000000}})");
+}
 
 Output call(const Example& example, const std::string& command, const Container& container) {
   return run_cnitool({.command = command,
                       .network = example.network,
                       .netns = container.sandbox.path(),
                       .conf_dir = examples_dir(),
-                      .ifname = example.ifname});
+                      .ifname = example.ifname,
+                      .capability_args = capability_args(container)});
 }
 
 void require_ok(const Output& output) {
@@ -165,6 +178,33 @@ void check_outside(const Example& example, const Container& container, const Out
   }
 }
 
+/// Whether packets pass the host's rules while they are still in a bridge, where they cannot turn
+/// round without hairpin mode, and the kernel takes no ::1 from a bridge.
+bool is_filtered_in_bridge(const Example& example, const TestHost& host) {
+  const char* const key = "net/bridge/bridge-nf-call-ip6tables";
+  return example.bridged && std::filesystem::exists(concat("/proc/sys/", key)) &&
+         host.net().sysctl(key) == "1";
+}
+
+void check_published(const Example& example, const Container& container, const Container& neighbour,
+                     const OutsideHost& outside, const TestHost& host) {
+  const bool filtered = is_filtered_in_bridge(example, host);
+  for (const IpConfig& ip : container.result.ips) {
+    const bool v4 = ip.address.address.is_v4();
+    const std::string_view address = v4 ? OutsideHost::kHostV4 : OutsideHost::kHostV6;
+    INFO(concat(address, " port ", container.port));
+    CHECK(tcp_peer_seen({outside.net(), container.net(), address, container.port}) ==
+          std::string(v4 ? OutsideHost::kV4 : OutsideHost::kV6));
+    CHECK(tcp_peer_seen({neighbour.net(), container.net(), address, container.port}).has_value());
+    if (!filtered || example.hairpin) {
+      CHECK(tcp_peer_seen({container.net(), container.net(), address, container.port}).has_value());
+    }
+    const std::string_view loopback = v4 ? "127.0.0.1" : "::1";
+    if (filtered && !v4) continue;
+    CHECK(tcp_peer_seen({host.net(), container.net(), loopback, container.port}).has_value());
+  }
+}
+
 // After DEL: nothing that belongs to the container. What is shared may stay.
 void check_released(const Container& container) {
   const Snapshot left = snapshot_host().only("link addr route fdb vlan nft iptables netns");
@@ -179,6 +219,14 @@ void check_released(const Container& container) {
   }
 }
 
+/// What stays without a GC verb, and belongs to no container.
+void remove_shared(const std::string& bridge) {
+  tool(concat("ip link del ", bridge));
+  for (const char* family : {"inet", "bridge"}) {
+    (void)run({.argv = {"nft", "delete", "table", family, "cnipp"}});
+  }
+}
+
 }  // namespace
 
 TEST_CASE("examples: connect what they promise and leave the host as it was",
@@ -189,7 +237,7 @@ TEST_CASE("examples: connect what they promise and leave the host as it was",
   const TestHost host;
   const OutsideHost outside(host);
   host.enable_forwarding();
-  Container a{TestSandbox("a")}, b{TestSandbox("b")};
+  Container a{TestSandbox("a"), 18080}, b{TestSandbox("b"), 18081};
   const Snapshot before = snapshot_host();
 
   require_ok(call(example, "status", a));
@@ -201,6 +249,7 @@ TEST_CASE("examples: connect what they promise and leave the host as it was",
   if (a.result.ips.empty()) check_wire(example, a, b);
   if (example.has_gateway) check_gateways(a, host);
   check_outside(example, a, outside);
+  if (example.publishes) check_published(example, a, b, outside, host);
   for (const Container* container : {&a, &b}) require_ok(call(example, "check", *container));
 
   for (const Container* container : {&a, &b}) {
@@ -209,7 +258,7 @@ TEST_CASE("examples: connect what they promise and leave the host as it was",
     require_ok(call(example, "del", *container));
   }
   require_ok(call(example, "gc", a));
-  if (!example.uncollected.empty()) tool(concat("ip link del ", example.uncollected));
+  if (!example.uncollected.empty()) remove_shared(example.uncollected);
   CHECK(difference_in_the_end(before) == "");
 }
 

@@ -69,6 +69,9 @@ Command command_of(const CnitoolCall& call) {
   command.argv = {our_bin_dir() + "/cnitool", call.command, call.network, call.netns};
   command.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", concat("CNI_PATH=", call.plugin_path),
                  concat("NETCONFPATH=", call.conf_dir), concat("CNI_IFNAME=", call.ifname)};
+  if (!call.capability_args.empty()) {
+    command.env.push_back(concat("CAP_ARGS=", call.capability_args));
+  }
   return command;
 }
 

@@ -46,6 +46,7 @@ struct CnitoolCall {
   std::string conf_dir;
   std::string ifname = "eth0";
   std::string plugin_path = our_bin_dir();
+  std::string capability_args = {};  // CAP_ARGS
 };
 [[nodiscard]] Command command_of(const CnitoolCall& call);
 Output run_cnitool(const CnitoolCall& call);
