@@ -7,8 +7,8 @@ import os
 import threading
 import time
 
-from measure import (Call, Failed, add_netns, count, delete_netns, memory, netns, plugin_call,
-                     run_chain, stats, tool)
+from measure import (Call, Failed, add_netns, count, delete_netns, enter_host, make_hosts, memory,
+                     netns, plugin_call, remove_hosts, run_chain, stats, tool)
 
 SUBNETS = {"ours": "10.1", "reference": "10.2", "floor": "10.3"}
 V6 = {"ours": "fd00:1", "reference": "fd00:2", "floor": "fd00:3"}
@@ -230,8 +230,10 @@ def podman(bench):
         return [{"case": "podman's chain", "skipped": f"no {', '.join(missing)} of ours yet"}]
     ports = {"ours": 8080, "reference": 9080}
     add_netns("t")
+    make_hosts(sides)
 
     def run(side):
+        enter_host(f"host-{side}")
         chain = podman_chain(side, ports[side])
         return {verb: run_chain(bench.sides[side], verb, chain) for verb in ("ADD", "DEL")}
 
@@ -241,6 +243,7 @@ def podman(bench):
                              max(5, bench.rounds // 3))
     counts = {}
     for side in sides:
+        enter_host(f"host-{side}")
         chain = podman_chain(side, ports[side])
         for verb in ("ADD", "DEL"):
             counts[side, verb] = count_chain(bench, side, verb, chain)
@@ -248,6 +251,7 @@ def podman(bench):
             run_chain(bench.sides[side], verb, chain)
     for side in sides:
         warm_chain(bench, side, ports[side] + 1, "DEL")
+    remove_hosts(sides)
     delete_netns("t")
     return rows_of("podman's chain", figures, counts)
 
@@ -271,6 +275,7 @@ def count_chain(bench, side, verb, chain):
 
 
 def warm_chain(bench, side, port, verb):
+    enter_host(f"host-{side}")
     if verb == "ADD":
         add_netns(f"warm-{side}")
     run_chain(bench.sides[side], verb, podman_chain(side, port), f"warm-{side}")
@@ -282,12 +287,14 @@ def at_once(bench):
     """ADDs per second when so many containers start at the same time; and all were right."""
     names = ("bridge", "portmap") if "ours" in bench.has("bridge", "portmap") else ("bridge",)
     sides = bench.has("host-local", *names)
+    make_hosts(sides)
     rows = []
     for number in (1, 10) if bench.quick else (1, 10, 100):
         add_netns(*(f"p{i}" for i in range(number)))
         figures = {"ADD": {side: [] for side in sides}, "DEL": {side: [] for side in sides}}
         for repeat in range(5 if number == 1 else 3 if number == 10 else 1):
             for side in sides:
+                enter_host(f"host-{side}")
                 for verb in ("ADD", "DEL"):
                     took = all_at_once(bench, side, verb, number, names)
                     figures[verb][side].append(number / took)
@@ -297,6 +304,7 @@ def at_once(bench):
             rows.append({"case": f"{' + '.join(names)}, {number} at once", "verb": verb,
                          "unit": "per second", "more_is_better": True,
                          "sides": {side: stats(v) for side, v in values.items()}})
+    remove_hosts(sides)
     return rows
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the cnipp authors
 """What bench/run measures with: namespaces, calls of plugins, and counts that carry no noise."""
+import ctypes
 import json
 import os
 import re
@@ -27,9 +28,33 @@ def enter_namespaces(argv):
     os.makedirs(SCRATCH)
     os.makedirs("/run/netns")
     tool("ip", "link", "set", "lo", "up")
+    tool("ip", "netns", "attach", "outermost", str(os.getpid()))
     for entry in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
         with open(f"/proc/sys/net/{entry}", "w") as f:
             f.write("1")
+
+
+def enter_host(name):
+    """From here on this thread's programs start in this network namespace, as their host's own."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open(netns(name)) as f:
+        if libc.setns(f.fileno(), 0x40000000) != 0:  # CLONE_NEWNET
+            raise OSError(ctypes.get_errno(), f"setns {name}")
+
+
+def make_hosts(sides):
+    """A host of its own for each side: neither finds what the other left in the packet filter."""
+    for side in sides:
+        name = f"host-{side}"
+        add_netns(name)
+        tool("ip", "-n", name, "link", "set", "lo", "up")
+        for entry in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+            tool("ip", "netns", "exec", name, "sh", "-c", f"echo 1 > /proc/sys/net/{entry}")
+
+
+def remove_hosts(sides):
+    enter_host("outermost")
+    delete_netns(*(f"host-{side}" for side in sides))
 
 
 def netns(name):
