@@ -119,9 +119,10 @@ struct Job {
 
 void publish(Job& job, Rollback& rollback, bool& nft_changed, bool& iptables_changed) {
   rollback.on_failure("unpublish ports", [&] {
-    if (nft_changed) port_map::remove(job.host.nft(), job.owner, job.nft_ports());
-    if (nft_changed) port_map::remove_unused(job.host.nft());
-    if (iptables_changed) iptables_portmap::remove(job.host, iptables_target(job.request));
+    Host host;  // sockets of its own: a dump that was broken off would be in the way
+    if (nft_changed) port_map::remove(host.nft(), job.owner, job.nft_ports());
+    if (nft_changed) port_map::remove_unused(host.nft());
+    if (iptables_changed) iptables_portmap::remove(host, iptables_target(job.request));
   });
   const bool guarded = job.uses_nft();
   if (guarded) port_map::add(job.host.nft(), job.owner, job.nft_ports(), nft_changed);

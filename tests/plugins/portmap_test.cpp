@@ -403,3 +403,22 @@ TEST_CASE("portmap STATUS: 50 without the capability that ADD needs", "[portmap]
   const Output output = run(command);
   CHECK(code_of(output) == 50);
 }
+
+TEST_CASE("portmap: cnitool reload brings flushed ports back", "[portmap][reload]") {
+  const PortHost host;
+  const Container web("web");
+  const std::string members = GENERATE("", R"("backend":"iptables")");
+  const Attachment attachment = web.publish(kWeb, members);
+  const auto reaches = [&] {
+    return tcp_peer_seen({host.outside.net(), web.net(), OutsideHost::kHostV4, 8080, kBrief, 80});
+  };
+  CHECK(reaches());
+  tool("nft flush ruleset");
+  CHECK_FALSE(reaches());
+  CHECK(code_of(attachment.run("CHECK")) == 101);
+  const Output output = run({.argv = {our_bin_dir() + "/cnitool", "reload"}});
+  INFO(output.text());
+  CHECK(output.ok());
+  CHECK(attachment.run("CHECK").ok());
+  CHECK(reaches());
+}
