@@ -68,7 +68,7 @@ std::vector<Sysctl> parse_all_sysctls(const Request& request) {
                 concat("sysctl: duplicated sysctl keys are not allowed: ", quote(*key)));
   }
   // STATUS is about no interface in particular.
-  const std::string_view ifname = request.ifname.empty() ? "lo" : request.ifname;
+  const std::string ifname = request.ifname.empty() ? "lo" : request.ifname;
   std::vector<Sysctl> out;
   parse_sysctls(request.conf.root()["sysctl"], ifname, out);
   parse_sysctls(request.conf.args_cni()["sysctl"], ifname, out);
