@@ -91,10 +91,11 @@ void Socket::send(std::span<Message* const> messages) {
 }
 
 std::span<const char> Socket::receive(std::string_view what) {
-  if (buffer_.empty()) buffer_.resize(kReceiveBytes);
+  // Not filled with zeros: pages that no answer reaches are never touched.
+  if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kReceiveBytes);
   for (;;) {
-    const ssize_t got = ::recv(fd_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
-    if (got >= 0) return {buffer_.data(), static_cast<std::size_t>(got)};
+    const ssize_t got = ::recv(fd_.get(), buffer_.get(), kReceiveBytes, MSG_DONTWAIT);
+    if (got >= 0) return {buffer_.get(), static_cast<std::size_t>(got)};
     if (errno == EINTR) continue;
     if (errno != EAGAIN) throw KernelError(errno, concat(what, ": receive"));
     pollfd ready{fd_.get(), POLLIN, 0};

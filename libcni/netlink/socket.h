@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 
@@ -57,7 +58,7 @@ class Socket {
 
   Fd fd_;
   std::uint32_t sequence_ = 1;
-  std::string buffer_;
+  std::unique_ptr<char[]> buffer_;
 };
 
 }  // namespace cni::netlink
