@@ -45,8 +45,11 @@ FileLock lock_records() {
 }
 
 void write_record(const Record& record) {
-  write_file_atomically(path_of(record.address), concat(record.zone, "\n", record.label, "\n"),
-                        0600);
+  const std::string path = path_of(record.address);
+  const std::string content = concat(record.zone, "\n", record.label, "\n");
+  const Fd old = open_file_if_exists(path, O_RDONLY);
+  if (old.valid() && read_all(old.get(), path) == content) return;
+  write_file_unnamed(path, content, 0600, 0700);
 }
 
 void delete_record(std::string_view address) {

@@ -20,6 +20,19 @@ namespace {
 
 constexpr std::size_t kMaxNamePart = 200;
 
+constexpr int kAttempts = 100;
+
+Fd open_unnamed(const std::string& dir, unsigned mode, unsigned directory_mode) {
+  const auto open = [&] { return Fd(::open(dir.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode)); };
+  Fd fd = open();
+  if (!fd.valid() && errno == ENOENT) {
+    make_directories(dir, directory_mode);
+    fd = open();
+  }
+  if (!fd.valid()) throw_errno(concat("create a file in ", quote(dir)));
+  return fd;
+}
+
 bool is_directory(const std::string& path) {
   struct stat info {};
   return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
@@ -50,6 +63,21 @@ void write_file_atomically(const std::string& path, std::string_view content, un
     ::unlink(temp.c_str());
     throw;
   }
+}
+
+void write_file_unnamed(const std::string& path, std::string_view content, unsigned mode,
+                        unsigned directory_mode) {
+  const Fd fd = open_unnamed(path.substr(0, path.rfind('/')), mode, directory_mode);
+  write_all(fd.get(), content, quote(path));
+  const std::string unnamed = concat("/proc/self/fd/", fd.get());
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const int status =
+        ::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
+    if (status == 0) return;
+    if (errno != EEXIST) break;
+    ::unlink(path.c_str());
+  }
+  throw_errno(concat("create ", quote(path)));
 }
 
 void make_directories(const std::string& path, unsigned mode) {

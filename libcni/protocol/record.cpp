@@ -24,7 +24,6 @@ namespace {
 constexpr const char* kDirectory = "/run/cnipp/attachments";
 constexpr unsigned kDirectoryMode = 0700;
 constexpr unsigned kFileMode = 0600;  // a configuration may hold what is nobody's business
-constexpr int kAttempts = 100;
 
 std::string path_of(const Owner& owner, std::string_view plugin) {
   return concat(kDirectory, "/", owner.tag(), ".", plugin);
@@ -39,32 +38,6 @@ std::string identity_of(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return {};
   return concat(info.st_dev, ":", info.st_ino);
-}
-
-Fd open_unnamed() {
-  const auto open = [] {
-    return Fd(::open(kDirectory, O_TMPFILE | O_WRONLY | O_CLOEXEC, kFileMode));
-  };
-  Fd fd = open();
-  if (!fd.valid() && errno == ENOENT) {
-    make_directories(kDirectory, kDirectoryMode);
-    fd = open();
-  }
-  if (!fd.valid()) throw_errno(concat("create a file in ", quote(kDirectory)));
-  return fd;
-}
-
-/// Gives the file its name, in place of whatever has it.
-void name_file(const Fd& fd, const std::string& path) {
-  const std::string unnamed = concat("/proc/self/fd/", fd.get());
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    const int status =
-        ::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
-    if (status == 0) return;
-    if (errno != EEXIST) break;
-    ::unlink(path.c_str());
-  }
-  throw_errno(concat("create ", quote(path)));
 }
 
 Record parse(std::string_view text) {
@@ -113,10 +86,7 @@ void save(std::string_view plugin, const Request& request, const Json& result) {
   record.set("args", request.args);
   record.set("path", request.path);
   record.set("config", std::move(config));
-  const std::string path = path_of(plugin, request);
-  const Fd fd = open_unnamed();
-  write_all(fd.get(), record.dump(), quote(path));
-  name_file(fd, path);
+  write_file_unnamed(path_of(plugin, request), record.dump(), kFileMode, kDirectoryMode);
 }
 
 void Held::append(std::vector<Held>& held, std::string path) {

@@ -79,6 +79,20 @@ TEST_CASE("atomic file: new and replaced content, mode, no temporary file left",
   REQUIRE(dir.names() == std::vector<std::string>{"f"});
 }
 
+TEST_CASE("unnamed file: makes its directory, replaces, leaves nothing else", "[atomic_file]") {
+  const cni::test::TempDir dir;
+  const std::string path = dir.path("a/state");
+  for (const char* content : {"one", "two"}) {
+    cni::write_file_unnamed(path, content, 0600, 0700);
+    REQUIRE(read_file(path) == content);
+    REQUIRE(mode_of(path) == 0600);
+  }
+  REQUIRE(mode_of(dir.path("a")) == 0700);
+  std::filesystem::remove(path);
+  REQUIRE(std::filesystem::is_empty(dir.path("a")));
+  REQUIRE_THROWS_AS(cni::write_file_unnamed("/proc/none/state", "x", 0600, 0700), cni::KernelError);
+}
+
 TEST_CASE("atomic file: a reader of the old file keeps the old content", "[atomic_file]") {
   const cni::test::TempDir dir;
   const std::string path = dir.write("f", "old");
