@@ -55,8 +55,18 @@ std::uint64_t packets_sent(std::string_view link) {
       list.root().items().at(0)["stats64"]["tx"]["packets"].int_or(0, 0, INT64_MAX));
 }
 
-/// All links with what they are ports of, and the VLANs of ports.
-std::string links() { return tool("ip -o link") + tool("bridge -d vlan"); }
+/// All links with what they are ports of, and the VLANs of ports. Whether a link is operational the
+/// kernel finds out later.
+std::string links() {
+  std::string out;
+  const cni::Json list = tool_json("ip -j link");
+  for (const auto& link : list.root().items()) {
+    out += concat(link["ifname"].string(), " ", link["address"].string(), " mtu ",
+                  link["mtu"].integer(0, 70000).value(), " master ",
+                  link["master"].string_or("none"), "\n");
+  }
+  return out + tool("bridge -d vlan");
+}
 
 /// The attachment comes, holds and goes; `use` tries it. The administrator's links stay.
 template <typename Use>
