@@ -286,7 +286,7 @@ def warm_chain(bench, side, port, verb):
 
 def at_once(bench):
     """ADDs per second when so many containers start at the same time; and all were right."""
-    names = ("bridge", "portmap") if "ours" in bench.has("bridge", "portmap") else ("bridge",)
+    names = ("bridge", "portmap", "firewall")
     sides = bench.has("host-local", *names)
     make_hosts(sides)
     rows = []
