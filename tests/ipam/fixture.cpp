@@ -19,6 +19,10 @@ namespace cni::test {
 
 namespace fs = std::filesystem;
 
+namespace {
+constexpr const char* kBootId = "/proc/sys/kernel/random/boot_id";
+}  // namespace
+
 int Outcome::code() const {
   return ok() ? 0 : static_cast<int>(json().root()["code"].int_or(-1, 0, 100000));
 }
@@ -51,8 +55,10 @@ Host::Host() {
   const std::string file = temp_.path("boot_id");
   if (::unshare(CLONE_NEWNS) != 0) skip("no right to make a mount namespace");
   REQUIRE(::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
-  REQUIRE(::mount(file.c_str(), "/proc/sys/kernel/random/boot_id", nullptr, MS_BIND, nullptr) == 0);
+  REQUIRE(::mount(file.c_str(), kBootId, nullptr, MS_BIND, nullptr) == 0);
 }
+
+Host::~Host() { ::umount2(kBootId, MNT_DETACH); }
 
 void Host::reboot() {
   const std::string number = concat(100000 + boots_++);

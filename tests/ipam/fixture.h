@@ -84,6 +84,9 @@ class Network {
 class Host {
  public:
   Host();
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+  ~Host();
   void reboot();
 
  private:

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
 
-// A verb that dies at any moment, and disks that forget what was not synced.
+// A verb that dies at any moment.
 
 #include <cstdlib>
 #include <functional>
-#include <set>
 
 #include "base/concat.h"
 #include "ipam/fixture.h"
@@ -16,8 +15,6 @@ using cni::concat;
 using cni::test::kill_at;
 using cni::test::Network;
 using cni::test::our_plugin;
-using cni::test::read_text;
-using cni::test::run;
 
 namespace fs = std::filesystem;
 
@@ -97,68 +94,4 @@ TEST_CASE("host-local crash: DEL and GC die anywhere", "[host-local]") {
         REQUIRE(net.add("victim").ok());
       },
       true);
-}
-
-TEST_CASE("host-local power cut: any mix of old, new and lost files", "[host-local]") {
-  // What an ADD leaves unsynced: each file may be as before, as after, empty, or zeros.
-  const Network before(R"("subnet":"10.1.0.0/29")");
-  for (const auto* id : {"a", "b"}) REQUIRE(before.add(id).ok());
-  const cni::test::TempDir after;
-  fs::copy(before.data_dir(), after.path(), fs::copy_options::recursive);
-  const std::string binary = our_plugin("host-local");
-  const auto conf_at = [](const fs::path& dir) {
-    return concat(
-        R"({"cniVersion":"1.1.0","name":"net1","ipam":{"subnet":"10.1.0.0/29","dataDir":")",
-        dir.string(), "\"}}");
-  };
-  REQUIRE(run({.binary = binary, .verb = "ADD", .container_id = "c"}, conf_at(after.path())).ok());
-
-  const std::vector<std::string> names = {"net1/10.1.0.4", "net1/last_reserved_ip.0",
-                                          ".cnipp/net1.index"};
-  for (int image = 0; image < 5 * 5 * 5; ++image) {
-    CAPTURE(image);
-    const cni::test::TempDir disk;
-    fs::copy(before.data_dir(), disk.path(), fs::copy_options::recursive);
-    for (std::size_t i = 0, rest = static_cast<std::size_t>(image); i < names.size();
-         ++i, rest /= 5) {
-      const fs::path path = disk.path(names[i]);
-      const std::string content = read_text(after.path(names[i]));
-      switch (rest % 5) {
-        case 0:
-          break;  // as before
-        case 1:
-          cni::test::write_text(path, content);
-          break;
-        case 2:
-          cni::test::write_text(path, "");
-          break;
-        case 3:
-          cni::test::write_text(path, std::string(content.size(), '\0'));
-          break;
-        default:
-          fs::remove(path);
-      }
-    }
-    std::set<std::string> got = {"10.1.0.2/29", "10.1.0.3/29"};
-    const bool c_survived = read_text(disk.path(names[0])) == "c\r\neth0";
-    if (c_survived) got.insert("10.1.0.4/29");
-    for (const auto* id : {"d", "e", "f"}) {
-      const auto outcome =
-          run({.binary = binary, .verb = "ADD", .container_id = id}, conf_at(disk.path()));
-      if (c_survived && std::string_view(id) == "f") {
-        REQUIRE(outcome.code() == 11);
-        break;
-      }
-      REQUIRE(outcome.ok());
-      REQUIRE(got.insert(outcome.addresses().at(0)).second);
-    }
-    for (const auto* id : {"a", "b", "c", "d", "e", "f"}) {
-      REQUIRE(
-          run({.binary = binary, .verb = "DEL", .container_id = id}, conf_at(disk.path())).ok());
-    }
-    for (const auto& entry : fs::directory_iterator(disk.path("net1"))) {
-      const std::string name = entry.path().filename().string();
-      REQUIRE((name == "lock" || name == "last_reserved_ip.0"));
-    }
-  }
 }

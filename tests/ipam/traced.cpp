@@ -10,10 +10,12 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <functional>
+#include <algorithm>
+#include <optional>
 
 #include "base/fd.h"
 #include "support/catch.h"
@@ -52,24 +54,6 @@ int wait_for(pid_t pid) {
   return status;
 }
 
-/// Lets it run until visit(number of the stop) says to end it. False when it ended by itself.
-bool trace(const Call& call, const std::string& conf, const std::function<bool(int)>& visit) {
-  const pid_t pid =
-      start(call, conf, [] { return ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0; });
-  int status = wait_for(pid);
-  for (int stop = 0; WIFSTOPPED(status); ++stop) {
-    if (visit(stop)) {
-      ::kill(pid, SIGKILL);
-      wait_for(pid);
-      return true;
-    }
-    REQUIRE(::ptrace(PTRACE_SYSCALL, pid, nullptr, nullptr) == 0);
-    status = wait_for(pid);
-  }
-  REQUIRE(WIFEXITED(status));
-  return false;
-}
-
 bool install(const std::vector<Refusal>& refusals) {
   std::vector<sock_filter> code;
   for (const Refusal& refusal : refusals) {
@@ -90,19 +74,92 @@ bool install(const std::vector<Refusal>& refusals) {
          ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
+/// Lets it run until visit(process, number of the stop) says to end it. The exit status when it
+/// ended by itself.
+std::optional<int> trace(const Call& call, const std::string& conf,
+                         const std::vector<Refusal>& refusals,
+                         const std::function<bool(pid_t, int)>& visit) {
+  const pid_t pid = start(call, conf, [&] {
+    return (refusals.empty() || install(refusals)) &&
+           ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0;
+  });
+  int status = wait_for(pid);
+  if (WIFSTOPPED(status)) {
+    REQUIRE(::ptrace(PTRACE_SETOPTIONS, pid, nullptr, PTRACE_O_TRACESYSGOOD) == 0);
+  }
+  for (int stop = 0; WIFSTOPPED(status); ++stop) {
+    if (visit(pid, stop)) {
+      ::kill(pid, SIGKILL);
+      wait_for(pid);
+      return std::nullopt;
+    }
+    REQUIRE(::ptrace(PTRACE_SYSCALL, pid, nullptr, nullptr) == 0);
+    status = wait_for(pid);
+  }
+  REQUIRE(WIFEXITED(status));
+  return WEXITSTATUS(status);
+}
+
+/// What `size` bytes at an address of the process hold, or as many as can be read.
+std::string peek(pid_t process, std::uint64_t address, std::size_t size) {
+  std::string out(size, '\0');
+  const iovec here{out.data(), out.size()};
+  const iovec there{reinterpret_cast<void*>(address), size};
+  const ssize_t got = ::process_vm_readv(process, &here, 1, &there, 1, 0);
+  out.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
+  return out;
+}
+
 }  // namespace
 
 bool kill_at(const Call& call, const std::string& conf, int n) {
-  return trace(call, conf, [n](int stop) { return stop == n; });
+  return !trace(call, conf, {}, [n](pid_t, int stop) { return stop == n; });
 }
 
 int count_system_calls(const Call& call, const std::string& conf) {
   int stops = 0;
-  trace(call, conf, [&](int stop) {
+  trace(call, conf, {}, [&](pid_t, int stop) {
     stops = stop;
     return false;
   });
   return stops / 2;
+}
+
+std::string SystemCall::bytes(std::size_t argument, std::size_t size) const {
+  std::string out = peek(process, arguments.at(argument), size);
+  REQUIRE(out.size() == size);
+  return out;
+}
+
+std::string SystemCall::text(std::size_t argument) const {
+  constexpr std::uint64_t kPage = 4096;
+  std::string out;
+  for (std::uint64_t at = arguments.at(argument);; at += kPage - at % kPage) {
+    const std::string part = peek(process, at, kPage - at % kPage);  // what follows may not be ours
+    REQUIRE_FALSE(part.empty());
+    const auto end = part.find('\0');
+    out += part.substr(0, end);
+    if (end != part.npos) return out;
+  }
+}
+
+void watch(const Call& call, const std::string& conf, const std::vector<Refusal>& refusals,
+           const std::function<void(const SystemCall&)>& visit) {
+  SystemCall current;
+  const auto status = trace(call, conf, refusals, [&](pid_t pid, int) {
+    __ptrace_syscall_info info{};
+    REQUIRE(::ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) > 0);
+    if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
+      current.process = pid;
+      current.number = static_cast<long>(info.entry.nr);
+      std::copy_n(info.entry.args, current.arguments.size(), current.arguments.begin());
+    } else if (info.op == PTRACE_SYSCALL_INFO_EXIT && current.number >= 0) {
+      current.result = info.exit.rval;
+      visit(current);
+    }
+    return false;
+  });
+  REQUIRE(status == 0);
 }
 
 int run_refusing(const Call& call, const std::string& conf, const std::vector<Refusal>& refusals) {

@@ -2,6 +2,11 @@
 // Copyright the cnipp authors
 #pragma once
 
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,5 +31,25 @@ struct Refusal {
 
 /// Runs the call on a kernel that refuses these. The exit status.
 int run_refusing(const Call& call, const std::string& conf, const std::vector<Refusal>& refusals);
+
+/// A system call that has ended, of a process that waits for us.
+struct SystemCall {
+  pid_t process = 0;
+  long number = -1;
+  std::array<std::uint64_t, 6> arguments{};
+  std::int64_t result = 0;  // negative: an errno
+
+  [[nodiscard]] int descriptor(std::size_t argument) const {
+    return static_cast<int>(arguments.at(argument));
+  }
+  /// What the argument points to.
+  [[nodiscard]] std::string bytes(std::size_t argument, std::size_t size) const;
+  [[nodiscard]] std::string text(std::size_t argument) const;
+};
+
+/// Shows every system call that the call makes after its start on a kernel that refuses these; it
+/// must succeed.
+void watch(const Call& call, const std::string& conf, const std::vector<Refusal>& refusals,
+           const std::function<void(const SystemCall&)>& visit);
 
 }  // namespace cni::test
