@@ -75,18 +75,18 @@ std::optional<IpAddress> reserve_any(Job& job, std::size_t number, const RangeSe
   return std::nullopt;
 }
 
-/// The last resort: a look at all leases, which also finds what the index may have missed.
+/// The last resort: a look at all leases.
 IpAddress reserve_after_reclaim(Job& job, std::size_t number, const RangeSet& set) {
   Census census;
   if (job.config.reclaim != Reclaim::kNever && !job.freed) {
     census = reclaim_dead(job.store, job.liveness);
     job.freed = census.freed;
   } else {
-    census.leases = job.store.scan();
+    census.leases = job.store.survey();
   }
   if (const auto address = reserve_any(job, number, set)) return *address;
   throw Error(ErrorCode::kTryAgain, concat("no IP addresses available in range set: ", set.text()),
-              concat(describe_full(set, census.leases, job.liveness, job.store.network()),
+              concat(describe_full(set, census.leases, job.liveness, job.store),
                      describe_freed(job.freed.value_or(0))));
 }
 

@@ -119,17 +119,17 @@ void gc(const Request& request) {
 
 void check_has_room(const Config& config, const RangeSet& set, Store& store) {
   if (has_room(store, set)) return;
-  const std::vector<Lease> leases = store.scan();
+  const std::vector<Brief> leases = store.survey();
   if (has_room(store, set)) return;
   Liveness liveness = store.liveness();
   const bool reclaimable =
-      config.reclaim != Reclaim::kNever && std::ranges::any_of(leases, [&](const Lease& lease) {
-        return set.find(lease.address) != nullptr && liveness.judge(lease) == Life::kDead;
+      config.reclaim != Reclaim::kNever && std::ranges::any_of(leases, [&](const Brief& lease) {
+        return set.find(lease.address) != nullptr && find_dead(store, liveness, lease);
       });
   if (reclaimable) return;
   throw Error(ErrorCode::kNotAvailable,
               concat("no IP addresses available in range set: ", set.text()),
-              describe_full(set, leases, liveness, store.network()));
+              describe_full(set, leases, liveness, store));
 }
 
 void status(const Request& request) {

@@ -3,6 +3,7 @@
 #include "index.h"
 
 #include <fcntl.h>
+#include <time.h>
 
 #include <algorithm>
 #include <bit>
@@ -15,10 +16,17 @@ namespace cni::host_local {
 namespace {
 
 constexpr std::array<char, 8> kMagic = {'c', 'n', 'i', 'p', 'p', 'i', 'd', 'x'};
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::uint32_t kMaxPages = 1U << 22;  // 16 GiB: more is damage
 constexpr std::uint64_t kMappedV4 = 0xffff'0000'0000;
 constexpr unsigned kFileMode = 0600;
+
+/// What stands for the owner of a lease that names nobody; spread, for there can be many.
+Index::OwnerHash nobody_at(const IpAddress& address) {
+  std::uint64_t hash = 0;
+  for (const std::uint8_t byte : address.bytes()) hash = mix(hash << 8 ^ byte ^ hash >> 56);
+  return hash;
+}
 
 }  // namespace
 
@@ -30,6 +38,7 @@ struct Index::Header {
   std::uint32_t reserved = 0;
   std::uint64_t owners = 0;
   std::uint64_t chunks = 0;
+  std::int64_t read = 0;
   State state;
   std::uint64_t sum = 0;
 
@@ -93,8 +102,15 @@ std::optional<unsigned> Index::Chunk::first_free(unsigned from, unsigned to) con
   return std::nullopt;
 }
 
-Index Index::make(std::size_t leases) {
+std::int64_t Index::clock() noexcept {
+  timespec time{};
+  ::clock_gettime(CLOCK_BOOTTIME, &time);
+  return time.tv_sec;
+}
+
+Index Index::make(std::size_t leases, std::int64_t read) {
   Index out;
+  out.read_ = read;
   out.owners_ = PagedTable<Owner>::make(leases);
   out.chunks_ = PagedTable<Chunk>::make(leases / 128);
   out.changed_ = true;
@@ -112,6 +128,7 @@ std::optional<Index> Index::open(const std::string& path, const State& state) {
     return std::nullopt;
   }
   const int fd = out.file_.get();
+  out.read_ = header.read;
   out.owners_ = PagedTable<Owner>::of_file(fd, kPageSize, header.owner_pages, header.owners);
   out.chunks_ = PagedTable<Chunk>::of_file(fd, kPageSize * (1 + std::size_t{header.owner_pages}),
                                            header.chunk_pages, header.chunks);
@@ -124,6 +141,7 @@ bool Index::save(const std::string& path, const State& state) {
   header.chunk_pages = static_cast<std::uint32_t>(chunks_.pages());
   header.owners = owners_.count();
   header.chunks = chunks_.count();
+  header.read = read_;
   header.state = state;
   header.sum = header.expected_sum();
   if (damaged()) return false;
@@ -158,6 +176,7 @@ Index::Chunk* Index::find_chunk(const Number& first) {
 
 void Index::grow() {
   Index bigger;
+  bigger.read_ = read_;
   bigger.owners_ = PagedTable<Owner>::make(owners_.count() * 2);
   bigger.chunks_ = PagedTable<Chunk>::make(chunks_.count() * 2);
   owners_.each([&](const Owner& slot) { bigger.owners_.insert(slot); });
@@ -167,11 +186,11 @@ void Index::grow() {
   changed_ = true;
 }
 
-void Index::insert(const IpAddress& address, OwnerHash owner) {
+void Index::insert(const Brief& lease, OwnerHash owner) {
   changed_ = true;
   if (owners_.crowded() || chunks_.crowded()) grow();
-  const Number number = Number::of(address);
-  if (owner != 0) owners_.insert({owner, number});
+  const Number number = Number::of(lease.address);
+  owners_.insert({owner != 0 ? owner : nobody_at(lease.address), number, lease.origin, lease.made});
   Chunk* chunk = find_chunk(number.chunk());
   if (chunk == nullptr) {
     if (damaged()) return;
@@ -186,9 +205,13 @@ void Index::insert(const IpAddress& address, OwnerHash owner) {
 void Index::erase(const IpAddress& address, OwnerHash owner) {
   changed_ = true;
   const Number number = Number::of(address);
-  if (Owner* slot = owners_.find(owner, [&](const Owner& o) { return o.address == number; })) {
-    owners_.erase(slot);
+  Owner* const slot = owners_.find(owner != 0 ? owner : nobody_at(address),
+                                   [&](const Owner& o) { return o.address == number; });
+  if (slot == nullptr) {
+    wrong_ = true;
+    return;
   }
+  owners_.erase(slot);
   Chunk* chunk = find_chunk(number.chunk());
   if (chunk == nullptr) return;
   chunk->taken[number.bit() / 64] &= ~(std::uint64_t{1} << (number.bit() % 64));

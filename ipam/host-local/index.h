@@ -11,18 +11,20 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "lease.h"
 #include "model/ip.h"
 #include "paged_table.h"
 
 namespace cni::host_local {
 
-/// Which addresses are taken and by whom: a picture of the lease files, so that no verb has to read
-/// them all. It is kept in a file beside the network's directory and is never trusted further than
-/// it can be checked: the file names the state of the directory it is a picture of, every page has
-/// a check sum, and the lease file itself has the last word (docs/decisions/0010-lease-index.md).
+/// Which addresses are taken, by whom and since when: a picture of the lease files, so that no verb
+/// has to read them all. It is kept in a file beside the network's directory and is never trusted
+/// further than it can be checked: the file names the state of the directory it is a picture of,
+/// every page has a check sum, and the lease file itself has the last word
+/// (docs/decisions/0010-lease-index.md).
 class Index {
  public:
-  /// An owner's hash; 0 stands for "nobody known".
+  /// An owner's hash; 0 stands for "nobody known", who cannot be found.
   using OwnerHash = std::uint64_t;
 
   /// The state of a directory: any change of its entries changes it, and every boot.
@@ -37,8 +39,12 @@ class Index {
     friend bool operator==(const State&, const State&) = default;
   };
 
-  /// An empty one in memory with room for `leases`.
-  static Index make(std::size_t leases);
+  /// Seconds since the boot.
+  static std::int64_t clock() noexcept;
+  static constexpr std::int64_t kNever = -(std::int64_t{1} << 40);
+  /// An empty one in memory with room for `leases`. `read`: when the files were read with their
+  /// stamps, by clock().
+  static Index make(std::size_t leases, std::int64_t read = clock());
   /// The one in the file; nullopt when it is missing, damaged, of another version, or a picture of
   /// another state.
   static std::optional<Index> open(const std::string& path, const State& state);
@@ -46,14 +52,27 @@ class Index {
   /// open.
   bool save(const std::string& path, const State& state);
 
-  void insert(const IpAddress& address, OwnerHash owner);
+  void insert(const Brief& lease, OwnerHash owner);
+  /// Proves the index wrong when it does not have it.
   void erase(const IpAddress& address, OwnerHash owner);
   [[nodiscard]] std::vector<IpAddress> find(OwnerHash owner);
   /// The first address of [lo, hi] that is not taken.
   [[nodiscard]] std::optional<IpAddress> next_free(const IpAddress& lo, const IpAddress& hi);
 
-  /// Something of the file could not be read: no answer since opening counts.
-  [[nodiscard]] bool damaged() const noexcept { return owners_.damaged() || chunks_.damaged(); }
+  /// Calls visit(brief) for all leases.
+  template <typename Visit>
+  void each(Visit visit) {
+    owners_.each([&](const Owner& slot) {
+      visit(Brief{slot.address.address(), slot.origin, slot.made});
+    });
+  }
+
+  /// How many seconds ago all files were read with their stamps.
+  [[nodiscard]] std::int64_t age() const noexcept { return clock() - read_; }
+  /// Something of the file could not be read, or was wrong: no answer since opening counts.
+  [[nodiscard]] bool damaged() const noexcept {
+    return wrong_ || owners_.damaged() || chunks_.damaged();
+  }
   [[nodiscard]] bool changed() const noexcept { return changed_; }
 
  private:
@@ -70,6 +89,8 @@ class Index {
   struct Owner {
     OwnerHash owner = 0;
     Number address;
+    Origin origin = kNoStamp;
+    Timestamp made = 0;
     [[nodiscard]] std::uint64_t hash() const noexcept { return owner; }
   };
   /// 256 neighbouring addresses; a set bit is a taken one. Empty chunks have no slot.
@@ -87,7 +108,9 @@ class Index {
   Fd file_;  // invalid: in memory only
   PagedTable<Owner> owners_;
   PagedTable<Chunk> chunks_;
+  std::int64_t read_ = 0;
   bool changed_ = false;
+  bool wrong_ = false;
 };
 
 }  // namespace cni::host_local

@@ -73,6 +73,14 @@ std::string LeaseContent::text() const {
                               : concat(owner.container_id, "\r\n", owner.ifname);
 }
 
+Origin origin_of(const Lease& lease, std::string_view boot) {
+  if (!lease.regular) return kNoFile;
+  if (!lease.stamp) return lease.owner ? kNoStamp : kTorn;
+  if (boot.empty()) return kThisBoot;
+  if (lease.stamp->boot != boot) return kOtherBoot;
+  return std::max(lease.stamp->netns, kThisBoot);
+}
+
 std::optional<IpAddress> address_of_name(std::string_view name) {
   // Cheap refusal of "lock" and "last_reserved_ip.0" before the parser.
   if (name.find_first_not_of("0123456789abcdef.:") != name.npos) return std::nullopt;

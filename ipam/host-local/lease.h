@@ -50,6 +50,24 @@ struct Lease {
   bool regular = true;  // false: a directory, a link: not ours to remove
 };
 
+/// What a lease says of the circumstances it was made in, as one number: one of these, or else the
+/// inode number of a network namespace under this boot. The kernel's numbers are larger.
+using Origin = std::uint64_t;
+inline constexpr Origin kNoFile = 0;   // no regular file
+inline constexpr Origin kTorn = 1;     // no lease, and nothing says what it was
+inline constexpr Origin kNoStamp = 2;  // nothing is known
+inline constexpr Origin kOtherBoot = 3;
+inline constexpr Origin kThisBoot = 4;  // the namespace is not known
+
+[[nodiscard]] Origin origin_of(const Lease& lease, std::string_view boot);
+
+/// What is known of a lease without reading its file.
+struct Brief {
+  IpAddress address;
+  Origin origin = kNoStamp;
+  Timestamp made = 0;
+};
+
 /// The address a file name stands for; nullopt unless it is canonical text, because only that name
 /// blocks the address.
 [[nodiscard]] std::optional<IpAddress> address_of_name(std::string_view name);

@@ -156,17 +156,26 @@ Liveness::Namespaces Liveness::look_around(std::string_view sees_all) {
 }
 
 Life Liveness::judge(const Lease& lease) {
-  if (!lease.regular) return Life::kUnknown;
-  if (!lease.stamp) {
-    // Under the lock nobody is about to write it: what is no lease now never becomes one.
-    if (!lease.owner) return Life::kDead;
-    return lease.made < booted_ ? Life::kSuspect : Life::kUnknown;
+  return judge(Brief{lease.address, origin_of(lease, boot_), lease.made});
+}
+
+Life Liveness::judge(const Brief& lease) {
+  switch (lease.origin) {
+    case kTorn:
+      // Under the lock nobody is about to write it: what is no lease now never becomes one.
+      return Life::kDead;
+    case kNoStamp:
+      return lease.made < booted_ ? Life::kSuspect : Life::kUnknown;
+    case kOtherBoot:
+      return only_this_host_ ? Life::kDead : Life::kSuspect;
+    case kNoFile:
+    case kThisBoot:
+      return Life::kUnknown;
+    default:
+      break;
   }
-  if (boot_.empty()) return Life::kUnknown;
-  if (lease.stamp->boot != boot_) return only_this_host_ ? Life::kDead : Life::kSuspect;
-  if (lease.stamp->netns == 0) return Life::kUnknown;
   if (!namespaces_) namespaces_ = look_around();
-  if (namespaces_->inodes.contains(lease.stamp->netns)) return Life::kAlive;
+  if (namespaces_->inodes.contains(lease.origin)) return Life::kAlive;
   return namespaces_->complete ? Life::kDead : Life::kUnknown;
 }
 

@@ -46,6 +46,7 @@ class Liveness {
   Liveness(std::string boot, bool only_this_host, std::optional<Namespaces> namespaces = {});
 
   [[nodiscard]] Life judge(const Lease& lease);
+  [[nodiscard]] Life judge(const Brief& lease);
 
  private:
   std::string boot_;

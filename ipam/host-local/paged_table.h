@@ -115,10 +115,11 @@ class PagedTable {
 
   template <typename Visit>
   void each(Visit visit) {
+    Page passing;  // what is only looked at once need not stay in memory
     for (std::size_t i = 0; i < pages_.size(); ++i) {
-      Page* page = get(i);
-      if (page == nullptr) return;
-      for (std::size_t k = 0; k < page->head.count; ++k) visit(page->slots[k]);
+      if (!pages_[i] && !load(i, passing)) return;
+      const Page& page = pages_[i] ? *pages_[i] : passing;
+      for (std::size_t k = 0; k < page.head.count; ++k) visit(page.slots[k]);
     }
   }
 
@@ -159,14 +160,15 @@ class PagedTable {
     auto& page = pages_[number];
     if (page) return page.get();
     page = std::make_unique<Page>();
+    return load(number, *page) ? page.get() : nullptr;
+  }
+
+  bool load(std::size_t number, Page& page) {
     const auto at = static_cast<off_t>(offset_ + number * kPageSize);
-    const bool whole = ::pread(fd_, page.get(), kPageSize, at) == ssize_t{kPageSize};
-    if (!whole || page->head.number != number || page->head.count > kSlots ||
-        page->head.checksum != sum_of(*page)) {
-      damaged_ = true;
-      return nullptr;
-    }
-    return page.get();
+    const bool whole = ::pread(fd_, &page, kPageSize, at) == ssize_t{kPageSize};
+    damaged_ = damaged_ || !whole || page.head.number != number || page.head.count > kSlots ||
+               page.head.checksum != sum_of(page);
+    return !damaged_;
   }
 
   /// Visits the pages where slots of this hash can be.

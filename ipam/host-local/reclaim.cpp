@@ -27,16 +27,23 @@ std::string describe_owner(const Lease& lease) {
                 quote(lease.owner->ifname));
 }
 
+std::optional<Lease> find_dead(const Store& store, Liveness& liveness, const Brief& lease) {
+  if (liveness.judge(lease) != Life::kDead) return std::nullopt;
+  auto file = store.find(lease.address);
+  if (file && liveness.judge(*file) != Life::kDead) file.reset();
+  return file;
+}
+
 Census reclaim_dead(Store& store, Liveness& liveness) {
   Census out;
-  for (Lease& lease : store.scan()) {
-    if (liveness.judge(lease) == Life::kDead) {
-      log::info(concat("free ", lease.address.text(), " of ", describe_owner(lease),
-                       lease.owner ? ": it cannot exist any more" : ""));
-      store.release(lease);
+  for (const Brief& brief : store.survey()) {
+    if (const auto lease = find_dead(store, liveness, brief)) {
+      log::info(concat("free ", lease->address.text(), " of ", describe_owner(*lease),
+                       lease->owner ? ": it cannot exist any more" : ""));
+      store.release(*lease);
       ++out.freed;
     } else {
-      out.leases.push_back(std::move(lease));
+      out.leases.push_back(brief);
     }
   }
   if (out.freed > 0) {
@@ -51,12 +58,12 @@ std::string describe_freed(std::size_t count) {
                 " lease(s) of attachments that cannot exist any more were freed just now");
 }
 
-std::string describe_full(const RangeSet& set, const std::vector<Lease>& leases, Liveness& liveness,
-                          const std::string& network) {
+std::string describe_full(const RangeSet& set, const std::vector<Brief>& leases, Liveness& liveness,
+                          const Store& store) {
   std::size_t count = 0;
   std::size_t dead = 0;
-  const Lease* oldest = nullptr;
-  for (const Lease& lease : leases) {
+  const Brief* oldest = nullptr;
+  for (const Brief& lease : leases) {
     if (set.find(lease.address) == nullptr) continue;
     ++count;
     const Life life = liveness.judge(lease);
@@ -64,10 +71,11 @@ std::string describe_full(const RangeSet& set, const std::vector<Lease>& leases,
     if (oldest == nullptr || lease.made < oldest->made) oldest = &lease;
   }
   if (oldest == nullptr) return "0 leases: the set has no address to hand out";
-  std::string out =
-      concat(count, " leases, the oldest ", oldest->address.text(), " of ", describe_owner(*oldest),
-             " since ", utc(oldest->made), "; ", dead, " look dead");
-  if (dead > 0) out += concat(", this frees them: cnitool ipam free ", network, " --dead");
+  const auto file = store.find(oldest->address);
+  std::string out = concat(count, " leases, the oldest ", oldest->address.text(), " of ",
+                           file ? describe_owner(*file) : "nobody", " since ", utc(oldest->made),
+                           "; ", dead, " look dead");
+  if (dead > 0) out += concat(", this frees them: cnitool ipam free ", store.network(), " --dead");
   return out;
 }
 

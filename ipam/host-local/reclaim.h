@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,17 +15,21 @@ namespace cni::host_local {
 
 /// What a look at all leases has found.
 struct Census {
-  std::vector<Lease> leases;  // those that are left
+  std::vector<Brief> leases;  // those that are left
   std::size_t freed = 0;
 };
+
+/// The lease, when its file too says that its attachment cannot exist any more.
+[[nodiscard]] std::optional<Lease> find_dead(const Store& store, Liveness& liveness,
+                                             const Brief& lease);
 
 /// Frees the leases whose attachment cannot exist any more; says so in the log.
 Census reclaim_dead(Store& store, Liveness& liveness);
 
 /// For the error "no addresses": how many leases the set has, the oldest of them, how many look
 /// dead, and the command that frees those.
-[[nodiscard]] std::string describe_full(const RangeSet& set, const std::vector<Lease>& leases,
-                                        Liveness& liveness, const std::string& network);
+[[nodiscard]] std::string describe_full(const RangeSet& set, const std::vector<Brief>& leases,
+                                        Liveness& liveness, const Store& store);
 
 /// "; N were freed just now" with the reason; "" for 0.
 [[nodiscard]] std::string describe_freed(std::size_t count);

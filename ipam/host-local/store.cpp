@@ -32,6 +32,7 @@ constexpr const char* kTemporary = ".lease.tmp";
 // A name that no network can have.
 constexpr std::string_view kIndexDirectory = "/.cnipp";
 constexpr time_t kStampAge = 5;
+constexpr std::int64_t kMaxAge = 60;  // seconds
 
 /// Never 0.
 Index::OwnerHash hash_of(const Attachment& owner) {
@@ -162,8 +163,10 @@ std::vector<Lease> Store::read_all_leases(bool with_stamps) {
     if (lease) out.push_back(std::move(*lease));
   }
   if (errno != 0) throw_errno(concat("read ", quote(path_)));
-  index_ = Index::make(out.size());
-  for (const Lease& lease : out) index_.insert(lease.address, hash_of(lease));
+  index_ = Index::make(out.size(), with_stamps ? Index::clock() : Index::kNever);
+  for (const Lease& lease : out) {
+    index_.insert({lease.address, origin_of(lease, boot_), lease.made}, hash_of(lease));
+  }
   fresh_ = true;
   unsettled_ = false;
   return out;
@@ -176,6 +179,18 @@ bool Store::refresh() {
   const log::Step timed("read all leases");
   read_all_leases(false);
   return true;
+}
+
+std::vector<Brief> Store::survey() {
+  const std::int64_t age = index_.age();
+  // Negative: the clock of another time namespace.
+  if (age < 0 || age > kMaxAge) read_all_leases(true);
+  for (;;) {
+    std::vector<Brief> out;
+    index_.each([&](const Brief& lease) { out.push_back(lease); });
+    if (!index_.damaged()) return out;
+    read_all_leases(true);
+  }
 }
 
 std::vector<Lease> Store::find(const Attachment& owner) {
@@ -214,9 +229,10 @@ bool Store::claim(const IpAddress& address, const Attachment& owner, std::uint64
   const Fd fd = open_temporary(dir_.get(), named);
   if (!fd.valid()) throw_errno(concat("create a lease file in ", quote(path_)));
   write_all(fd.get(), LeaseContent{owner}.text(), quote(path_of(address)));
-  const std::string value = Stamp{boot_, netns}.text();
-  if (!boot_.empty() &&
-      ::fsetxattr(fd.get(), kStampAttribute, value.data(), value.size(), 0) != 0) {
+  Lease lease{.address = address, .owner = owner, .stamp = Stamp{boot_, netns}, .made = now()};
+  const std::string value = lease.stamp->text();
+  if (boot_.empty() || ::fsetxattr(fd.get(), kStampAttribute, value.data(), value.size(), 0) != 0) {
+    lease.stamp.reset();
     // Not every file system has them: such a lease is never taken for dead.
     log::debug(concat("no extended attributes in ", quote(path_)));
   }
@@ -229,7 +245,7 @@ bool Store::claim(const IpAddress& address, const Attachment& owner, std::uint64
   if (error != 0) {
     throw KernelError(error, concat("create ", quote(path_of(address))), {}, ErrorCode::kIo);
   }
-  index_.insert(address, hash_of(owner));
+  index_.insert({address, origin_of(lease, boot_), lease.made}, hash_of(owner));
   unsettled_ = false;
   return true;
 }

@@ -39,6 +39,8 @@ class [[nodiscard]] Store {
   [[nodiscard]] std::optional<IpAddress> next_free(const IpAddress& lo, const IpAddress& hi);
   /// All files with an address for a name, with their stamps.
   [[nodiscard]] std::vector<Lease> scan();
+  /// The same in brief, from the index; the files are read if that was not done in the last minute.
+  [[nodiscard]] std::vector<Brief> survey();
   /// Makes the index anew from the files, unless this object has done so before. True when it did.
   bool refresh();
   /// The index was made anew from the files by this object.

@@ -12,8 +12,10 @@
 #include <functional>
 
 #include "base/concat.h"
+#include "index.h"
 #include "ipam/fixture.h"
 #include "ipam/traced.h"
+#include "liveness.h"
 #include "support/catch.h"
 
 using cni::concat;
@@ -57,6 +59,41 @@ TEST_CASE("host-local cost: the system calls do not grow with the leases", "[hos
   for (std::size_t i = 0; i < empty.size(); ++i) {
     REQUIRE(full[i] <= empty[i] + 10);  // a few more memory requests
   }
+}
+
+TEST_CASE("host-local cost: a full network does not read its leases for each ADD", "[host-local]") {
+  const auto refused = [](const char* subnet, int leases) {
+    const Network net(concat("\"subnet\":\"", subnet, "\""));
+    for (int i = 2; i < leases + 2; ++i) {
+      net.put(concat("10.1.", i / 256, ".", i % 256), concat("id", i, "\r\neth0"));
+    }
+    REQUIRE(net.add("x").code() == 11);
+    return count_system_calls(
+        {.binary = our_plugin("host-local"), .verb = "ADD", .container_id = "y"}, net.conf());
+  };
+  const int small = refused("10.1.0.0/24", 253);
+  const int large = refused("10.1.0.0/20", 4093);
+  CAPTURE(small, large);
+  REQUIRE(large - small < 4093 / 20);  // the pages of the index
+}
+
+TEST_CASE("host-local exhaustion: an index that is wrong is believed for a minute at most",
+          "[host-local]") {
+  using cni::host_local::Index;
+  const Network net(R"("subnet":"10.1.0.0/29")");
+  REQUIRE(net.add("a").ok());
+  REQUIRE(net.del("a").ok());
+  const auto add_with_index_of = [&](std::int64_t moment) {
+    Index index = Index::make(5, moment);
+    for (int i = 2; i <= 6; ++i) index.insert({cni::IpAddress::parse(concat("10.1.0.", i))}, 0);
+    struct stat info {};
+    REQUIRE(::stat(net.dir().c_str(), &info) == 0);
+    REQUIRE(index.save((net.data_dir() / ".cnipp/net1.index").string(),
+                       Index::State::of(info, cni::host_local::current_boot())));
+    return net.add("b");
+  };
+  REQUIRE(add_with_index_of(Index::clock()).code() == 11);
+  REQUIRE(add_with_index_of(Index::clock() - 1000).ok());
 }
 
 TEST_CASE("host-local disk: poorer file systems and kernels will do", "[host-local]") {

@@ -73,7 +73,7 @@ class Model {
       taken.erase(found);
     } else {
       const auto owner = static_cast<Index::OwnerHash>(pick(300));
-      index.insert(address, owner);
+      index.insert({address}, owner);
       taken[address] = owner;
     }
   }
@@ -96,6 +96,15 @@ class Model {
     } else {
       REQUIRE(answer == free);
     }
+  }
+
+  void compare_all(Index& index) const {
+    std::vector<IpAddress> all;
+    index.each([&](const cni::host_local::Brief& lease) { all.push_back(lease.address); });
+    std::ranges::sort(all);
+    std::vector<IpAddress> expected;
+    for (const auto& [address, by] : taken) expected.push_back(address);
+    REQUIRE(all == expected);
   }
 
   std::map<IpAddress, Index::OwnerHash> taken;
@@ -122,6 +131,7 @@ TEST_CASE("host-local index: agrees with a naive model, across growth and files"
     REQUIRE(reopened);
     index = std::move(*reopened);
     model.compare(index);
+    model.compare_all(index);
   }
 }
 
