@@ -189,6 +189,18 @@ std::optional<Mac> Mac::try_parse(std::string_view text) {
   return out;
 }
 
+Mac Mac::parse_unicast(std::string_view text, std::string_view where) {
+  const auto mac = try_parse(text);
+  if (!mac) {
+    throw Error(ErrorCode::kInvalidConfig, concat(where, ": not a MAC address: ", quote(text)));
+  }
+  if ((mac->bytes[0] & 1) != 0 || mac->is_zero()) {
+    throw Error(ErrorCode::kInvalidConfig,
+                concat(where, ": not a unicast MAC address: ", quote(text)));
+  }
+  return *mac;
+}
+
 Mac Mac::random() {
   Mac out;
   if (::getrandom(out.bytes.data(), out.bytes.size(), 0) != 6) throw_errno("get random bytes");

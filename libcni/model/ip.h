@@ -82,6 +82,9 @@ struct Mac {
 
   /// Colons, dashes or Cisco dots: 0a:58:0a:00:00:01, 0a-58-..., 0a58.0a00.0001.
   [[nodiscard]] static std::optional<Mac> try_parse(std::string_view text);
+  /// The same, and an address that an interface can have: unicast, not zero. Throws Error that
+  /// names `where` the text is from.
+  [[nodiscard]] static Mac parse_unicast(std::string_view text, std::string_view where);
   /// A random unicast, locally administered address.
   [[nodiscard]] static Mac random();
   [[nodiscard]] std::string text() const;  // lower case, colons

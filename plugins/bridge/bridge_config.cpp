@@ -29,15 +29,7 @@ std::optional<Mac> parse_mac(const Request& request) {
     where = "CNI_ARGS: MAC";
   }
   if (text.empty()) return std::nullopt;
-  const auto mac = Mac::try_parse(text);
-  if (!mac) {
-    throw Error(ErrorCode::kInvalidConfig, concat(where, ": not a MAC address: ", quote(text)));
-  }
-  if ((mac->bytes[0] & 1) != 0 || mac->is_zero()) {
-    throw Error(ErrorCode::kInvalidConfig,
-                concat(where, ": not a unicast MAC address: ", quote(text)));
-  }
-  return mac;
+  return Mac::parse_unicast(text, where);
 }
 
 std::uint16_t vlan_id(const JsonRef& json, std::string_view problem) {

@@ -33,15 +33,7 @@ std::optional<Mac> parse_mac(const Request& request) {
   prefer(request.conf.runtime_config()["mac"].string_or(""), "runtimeConfig.mac");
   prefer(request.conf.args_cni()["mac"].string_or(""), "args.cni.mac");
   if (text.empty()) return std::nullopt;
-  const auto mac = Mac::try_parse(text);
-  if (!mac) {
-    throw Error(ErrorCode::kInvalidConfig, concat(where, ": not a MAC address: ", quote(text)));
-  }
-  if ((mac->bytes[0] & 1) != 0 || mac->is_zero()) {
-    throw Error(ErrorCode::kInvalidConfig,
-                concat(where, ": not a unicast MAC address: ", quote(text)));
-  }
-  return mac;
+  return Mac::parse_unicast(text, where);
 }
 
 void parse_sysctls(const JsonRef& object, std::string_view ifname, std::vector<Sysctl>& out) {

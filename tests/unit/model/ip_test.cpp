@@ -87,6 +87,22 @@ TEST_CASE("mac: the three notations", "[mac]") {
   }
 }
 
+TEST_CASE("mac: what an interface cannot have is refused with its place", "[mac]") {
+  REQUIRE(Mac::parse_unicast("0A-58-0A-00-00-01", "mac").text() == "0a:58:0a:00:00:01");
+  for (const auto& [text, problem] :
+       {std::pair{"01:00:5e:00:00:01", "args.mac: not a unicast MAC address: "},
+        {"00:00:00:00:00:00", "args.mac: not a unicast MAC address: "},
+        {"0a:58", "args.mac: not a MAC address: "}}) {
+    try {
+      (void)Mac::parse_unicast(text, "args.mac");
+      FAIL(text);
+    } catch (const cni::Error& error) {
+      CHECK(error.code() == cni::ErrorCode::kInvalidConfig);
+      CHECK(std::string(error.what()) == std::string(problem) + "\"" + text + "\"");
+    }
+  }
+}
+
 TEST_CASE("mac: random addresses are unicast and locally administered", "[mac]") {
   const Mac mac = Mac::random();
   REQUIRE((mac.bytes[0] & 0x03) == 0x02);
