@@ -232,7 +232,7 @@ Message put_fair_queue(int ifindex, const std::string& link, std::uint32_t root,
     options.put_u32(TCA_FQ_CODEL_TARGET, queue.target);
     options.put_u32(TCA_FQ_CODEL_INTERVAL, queue.interval);
     options.put_u32(TCA_FQ_CODEL_LIMIT, queue.limit);
-    options.put_u32(TCA_FQ_CODEL_FLOWS, queue.flows);
+    if (queue.flows != 0) options.put_u32(TCA_FQ_CODEL_FLOWS, queue.flows);
   });
   return message;
 }

@@ -57,7 +57,8 @@ struct Qdisc {
 /// Creates, replaces another root qdisc, or changes the one of this handle.
 [[nodiscard]] Message put_token_bucket(int ifindex, const std::string& link, std::uint32_t handle,
                                        const TokenBucket& bucket);
-/// Below the token bucket with handle `root`. ENOENT when the kernel has no fq_codel.
+/// Below the token bucket with handle `root`. ENOENT when the kernel has no fq_codel. One that is
+/// there is changed only if `queue` says nothing of flows (0): EINVAL otherwise.
 [[nodiscard]] Message put_fair_queue(int ifindex, const std::string& link, std::uint32_t root,
                                      const FairQueue& queue);
 /// ENOENT, EINVAL or EOPNOTSUPP when the root qdisc is another one.

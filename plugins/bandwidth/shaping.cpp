@@ -38,19 +38,29 @@ void require_free(const Link& link, const std::optional<Qdisc>& root) {
 }
 
 /// False when the kernel has no fq_codel.
-bool put_fair_bucket(netlink::Socket& socket, const Link& link, const Limit& limit, unsigned mtu) {
+bool put_fair_bucket(netlink::Socket& socket, const Link& link, const Limit& limit, unsigned mtu,
+                     bool has_queue) {
   Message bucket =
       netlink::put_token_bucket(link.ifindex, link.name, kFairHandle, bucket_of(limit, mtu));
-  Message queue =
-      netlink::put_fair_queue(link.ifindex, link.name, kFairHandle, queue_of(limit, mtu));
+  netlink::FairQueue wanted = queue_of(limit, mtu);
+  if (has_queue) wanted.flows = 0;
+  Message queue = netlink::put_fair_queue(link.ifindex, link.name, kFairHandle, wanted);
   queue.tolerate(ENOENT);
   Message* const both[] = {&bucket, &queue};
   socket.transact(both);
   return queue.error() == 0;
 }
 
-void put_bucket(netlink::Socket& socket, const Link& link, const Limit& limit, unsigned mtu) {
-  if (put_fair_bucket(socket, link, limit, mtu)) return;
+/// True when an earlier ADD put one here.
+bool has_fair_queue(netlink::Socket& socket, const Link& link, const std::optional<Qdisc>& root) {
+  if (!root || root->handle != kFairHandle) return false;
+  const auto child = netlink::find_child_qdisc(socket, link.ifindex, kFairHandle);
+  return child && child->fair_queue;
+}
+
+void put_bucket(netlink::Socket& socket, const Link& link, const Limit& limit, unsigned mtu,
+                bool has_queue) {
+  if (put_fair_bucket(socket, link, limit, mtu, has_queue)) return;
   log::warn(concat("the kernel has no fq_codel: the queue of link ", quote(link.name),
                    " is short, but its flows delay each other"));
   Message bucket =
@@ -156,7 +166,7 @@ void limit_link(Host& host, const Link& link, const Limit& limit, unsigned mtu,
   if (!root || root->handle == 0) {
     rollback.on_failure("remove the rate limit", [&host, link] { remove_own_bucket(host, link); });
   }
-  put_bucket(host.route(), link, limit, mtu);
+  put_bucket(host.route(), link, limit, mtu, has_fair_queue(host.route(), link, root));
 }
 
 Link limit_arrivals(Host& host, const Link& veth, const Names& names, const Limit& limit,
@@ -202,7 +212,8 @@ void check_limit(Host& host, const Link& link, const Limit& limit, unsigned mtu)
   if (root->handle != kFairHandle) return;
   const auto child = netlink::find_child_qdisc(host.route(), link.ifindex, kFairHandle);
   if (!child || !child->fair_queue || !queue_of(limit, mtu).matches(*child->fair_queue)) {
-    differs(concat("rate limit of link ", quote(link.name), ": fq_codel is missing or changed"));
+    differs(concat("rate limit of link ", quote(link.name),
+                   ": fq_codel is missing, or not made for this rate and MTU ", mtu));
   }
 }
 
@@ -244,7 +255,7 @@ void probe(const Limits& limits) {
     socket.transact(creation);
     link = netlink::get_link(socket, name);
   }
-  put_bucket(socket, link, limit, kMtu);
+  put_bucket(socket, link, limit, kMtu, false);
   if (!arrivals) return;
   Message place = netlink::new_clsact(link.ifindex, link.name);
   Message redirect = netlink::new_redirect(link.ifindex, link.name, kPriority, link.ifindex);
