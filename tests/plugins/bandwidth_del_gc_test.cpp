@@ -101,15 +101,15 @@ TEST_CASE("bandwidth GC: removes the ifbs of dead attachments of this network", 
   other_network.conf = with(attachment.conf, "name", cni::Json("net2"));
   attachment.add();
   CHECK(attachment.run("GC").ok());  // nothing is known
-  CHECK(collect(attachment, {"c1"}).ok());
-  CHECK(collect(other_network, {}).ok());
+  CHECK(attachment.collecting({"c1"}).run("GC").ok());
+  CHECK(other_network.collecting({}).run("GC").ok());
   CHECK(ifbs().size() == 1);
   CHECK(attachment.run("CHECK").ok());
-  CHECK(collect(attachment, {"c7"}).ok());
+  CHECK(attachment.collecting({"c7"}).run("GC").ok());
   // The veth survives, and is no black hole.
   CHECK(difference(before, snapshot_host()) == "");
   CHECK(can_ping(on.sandbox.net(), "10.1.2.1"));
-  CHECK(collect(attachment, {}).ok());
+  CHECK(attachment.collecting({}).run("GC").ok());
 }
 
 TEST_CASE("bandwidth GC: one that lost its veth", "[bandwidth][gc]") {
@@ -118,7 +118,7 @@ TEST_CASE("bandwidth GC: one that lost its veth", "[bandwidth][gc]") {
   attachment.add();
   tool("ip link del host0");
   CHECK(ifbs().size() == 1);
-  CHECK(collect(attachment, {}).ok());
+  CHECK(attachment.collecting({}).run("GC").ok());
   CHECK(ifbs().empty());
 }
 
@@ -176,15 +176,15 @@ TEST_CASE("bandwidth GC: the reference's ifb, when nothing uses it any more",
   const Attachment reference = on.chained("bandwidth", kBothWays, "1.0.0");
   REQUIRE(run_reference(reference, "ADD").ok());
   const Attachment attachment = on.chained("bandwidth", kBothWays);
-  CHECK(collect(attachment, {}).ok());
+  CHECK(attachment.collecting({}).run("GC").ok());
   CHECK(ifbs().size() == 1);  // whose it is cannot be told: it is in use
   tool("ip link del host0");
-  CHECK(collect(attachment, {"c1"}).ok());
+  CHECK(attachment.collecting({"c1"}).run("GC").ok());
   CHECK(ifbs().size() == 1);
   // Not complete: its ADD may be under way. Not the reference's: labelled, or another name.
   tool("ip link add bwp0123456789ab type ifb");
   tool("ip link add ifb7 type ifb");
-  CHECK(collect(attachment, {}).ok());
+  CHECK(attachment.collecting({}).run("GC").ok());
   CHECK(ifbs() == std::vector<std::string>{"bwp0123456789ab", "ifb7"});
 }
 

@@ -34,7 +34,7 @@ struct UsedHost {
     host.net().set_sysctl("net/ipv6/conf/default/accept_dad", "0");
     Attachment{.conf = conf, .netns = neighbour.path(), .id = "c0"}.add();
     wait_for_addresses();
-    before = without_hints(snapshot_host());
+    before = snapshot_host().without_hints();
   }
   [[nodiscard]] Attachment attachment() const { return {.conf = conf, .netns = sandbox.path()}; }
   /// The host end of the test's own attachment.
@@ -49,7 +49,7 @@ struct UsedHost {
     std::string last;
     (void)eventually(
         [&] {
-          last = difference(before, without_hints(snapshot_host()));
+          last = difference(before, snapshot_host().without_hints());
           return last.empty();
         },
         std::chrono::seconds(2));
@@ -178,6 +178,7 @@ TEST_CASE("bridge DEL: links that were moved, renamed or removed", "[bridge][del
   SECTION("both ends have other names") {
     tool(concat("ip link set ", port, " down"));
     tool(concat("ip link set ", port, " name uplink7"));
+    tool("ip link set eth0 down", inside);
     tool("ip link set eth0 name net7", inside);
   }
   SECTION("the host's end left the bridge") { tool(concat("ip link set ", port, " nomaster")); }
@@ -296,18 +297,18 @@ TEST_CASE("bridge DEL: without the IPAM plugin everything else goes, and the err
 
 TEST_CASE("bridge DEL: an IPAM plugin that hangs is ended at the deadline", "[bridge][del]") {
   const UsedHost used;
-  Attachment attachment = used.attachment();
+  const Attachment attachment = used.attachment();
   attachment.add();
-  attachment.conf = with(attachment.conf, "timeoutSeconds", 1);
-  attachment.plugin_path = install_script(used.host, "host-local", "exec sleep 1000\n");
-  const Output output = attachment.run("DEL");
+  Attachment hanging = attachment;
+  hanging.conf = with(attachment.conf, "timeoutSeconds", 1);
+  hanging.plugin_path = install_script(used.host, "host-local", "exec sleep 1000\n");
+  const Output output = hanging.run("DEL");
   INFO(output.text());
   CHECK(code_of(output) == 11);
   CHECK_THAT(message_of(output), contains("host-local"));
   CHECK(eventually([] { return processes_here().empty(); }));
   CHECK(masqueraded().size() == kMasqueraded);
   CHECK(ports_of("cni0").size() == kPorts);
-  attachment.plugin_path = our_bin_dir();
   attachment.del();
   CHECK(used.leftovers() == "");
 }

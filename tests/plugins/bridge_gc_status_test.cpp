@@ -75,9 +75,9 @@ TEST_CASE("bridge GC: the interface name is part of the attachment", "[bridge][g
 
 TEST_CASE("bridge GC: no list, null and an empty list", "[bridge][gc]") {
   const Populated on;
-  const Snapshot before = without_hints(snapshot_host());
+  const Snapshot before = snapshot_host().without_hints();
   REQUIRE(gc(on.conf).ok());  // nothing is known: nothing is taken
-  CHECK(difference(before, without_hints(snapshot_host())) == "");
+  CHECK(difference(before, snapshot_host().without_hints()) == "");
 
   const char* const empty = GENERATE("null", "[]");
   const char* const key = GENERATE("cni.dev/valid-attachments", "cni.dev/attachments");
@@ -178,12 +178,12 @@ TEST_CASE("bridge GC: forwards the call to the IPAM plugin as it came", "[bridge
 
 TEST_CASE("bridge GC: a list it cannot read takes nothing", "[bridge][gc]") {
   const Populated on;
-  const Snapshot before = without_hints(snapshot_host());
+  const Snapshot before = snapshot_host().without_hints();
   for (const char* const list : {"5", R"([{"containerID":"a"}])", R"(["a"])", "[null]"}) {
     INFO(list);
     CHECK(code_of(gc(gc_conf(on.conf, "cni.dev/valid-attachments", list))) == 7);
   }
-  CHECK(difference(before, without_hints(snapshot_host())) == "");
+  CHECK(difference(before, snapshot_host().without_hints()) == "");
 }
 
 TEST_CASE("bridge STATUS: ready, and changes nothing", "[bridge][status]") {

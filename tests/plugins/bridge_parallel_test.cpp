@@ -64,7 +64,7 @@ TEST_CASE("bridge in parallel: 200 containers come and go while links flap", "[b
   attachments[0].add();
   attachments[0].del();
   REQUIRE(run_gc(conf, {}).ok());
-  const Snapshot before = without_hints(snapshot_host());
+  const Snapshot before = snapshot_host().without_hints();
 
   const auto all = [&](std::string_view verb) {
     std::vector<Command> commands;
@@ -101,7 +101,7 @@ TEST_CASE("bridge in parallel: 200 containers come and go while links flap", "[b
     REQUIRE(eventually([] { return processes_here().empty(); }));
     (void)run({.argv = {"ip", "link", "del", "flap0"}});
     REQUIRE(run_gc(conf, {}).ok());
-    CHECK(difference(before, without_hints(snapshot_host())) == "");
+    CHECK(difference(before, snapshot_host().without_hints()) == "");
   }
 }
 

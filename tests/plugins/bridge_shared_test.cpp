@@ -81,7 +81,7 @@ TEST_CASE("bridge ADD: an address of an earlier subnet is replaced when no port 
     CHECK(addresses_of("cni0") == std::vector<std::string>{"10.1.2.1/24"});
   }
   SECTION("a live port: refused, and the error helps") {
-    const Snapshot before = without_hints(snapshot_host()).only("link addr route nft file");
+    const Snapshot before = snapshot_host().without_hints().only("link addr route nft file");
     const Output output = fresh.run("ADD");
     INFO(output.text());
     CHECK(code_of(output) == 102);

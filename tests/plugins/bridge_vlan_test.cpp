@@ -177,11 +177,11 @@ TEST_CASE("bridge VLAN: a bridge without filtering", "[bridge][vlan]") {
   SECTION("is left alone when somebody does, and the error names the command") {
     tool("ip link add p0 type veth peer name p1");
     tool("ip link set p0 master cni0");
-    const Snapshot before = without_hints(snapshot_host());
+    const Snapshot before = snapshot_host().without_hints();
     const Output add = one.run("ADD");
     CHECK(code_of(add) == 102);
     CHECK_THAT(message_of(add), Catch::Contains("ip link set cni0 type bridge vlan_filtering 1"));
-    CHECK(difference(before.only("link"), without_hints(snapshot_host()).only("link")) == "");
+    CHECK(difference(before.only("link"), snapshot_host().without_hints().only("link")) == "");
     CHECK(leases_of().empty());
   }
 }

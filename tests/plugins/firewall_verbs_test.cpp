@@ -23,7 +23,7 @@ void drop_like_docker() {
 }
 
 /// What filters packets: nf_tables, iptables included, and our files.
-Snapshot rules() { return without_hints(snapshot_host()).only("nft iptables file"); }
+Snapshot rules() { return snapshot_host().without_hints().only("nft iptables file"); }
 
 /// Rules that say something: chains, maps and jumps alone do not.
 Snapshot effective(const Snapshot& snapshot) {

@@ -53,6 +53,16 @@ Output Attachment::run(std::string_view command, const Json& previous) const {
   return run_plugin(with_previous);
 }
 
+Attachment Attachment::collecting(const std::vector<std::string>& valid_ids) const {
+  Json valid = Json::array();
+  for (const std::string& valid_id : valid_ids) {
+    valid.push(Json::object().set("containerID", valid_id).set("ifname", ifname));
+  }
+  Attachment out = *this;
+  out.conf = with(conf, "cni.dev/valid-attachments", std::move(valid));
+  return out;
+}
+
 Json Attachment::add() const {
   const Output output = run("ADD");
   if (!output.ok()) throw Error(ErrorCode::kInternal, concat("ADD: ", output.text()));
@@ -65,16 +75,9 @@ void Attachment::del() const {
 }
 
 Output run_gc(const std::string& conf, const std::vector<std::string>& valid_ids) {
-  Json valid = Json::array();
-  for (const std::string& id : valid_ids) {
-    Json one = Json::object();
-    one.set("containerID", id).set("ifname", "eth0");
-    valid.push(std::move(one));
-  }
-  const Attachment any{.conf = with(conf, "cni.dev/valid-attachments", std::move(valid)),
-                       .netns = "",
-                       .plugin = Json::parse(conf).root()["type"].string()};
-  return any.run("GC");
+  const Attachment any{
+      .conf = conf, .netns = "", .plugin = Json::parse(conf).root()["type"].string()};
+  return any.collecting(valid_ids).run("GC");
 }
 
 int code_of(const Output& output) {
@@ -158,6 +161,16 @@ std::vector<std::string> masqueraded() {
   return out;
 }
 
+std::vector<std::string> records() {
+  std::vector<std::string> out;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator("/run/cnipp/attachments", none)) {
+    out.push_back(entry.path().filename());
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
 std::vector<std::string> processes_here() {
   std::error_code ignored;
   const auto own = fs::read_symlink("/proc/self/ns/net", ignored);
@@ -178,13 +191,6 @@ std::vector<std::string> processes_here() {
 
 void wait_for_addresses() {
   (void)eventually([] { return tool("ip -6 addr show tentative").empty(); });
-}
-
-Snapshot without_hints(Snapshot snapshot) {
-  std::erase_if(snapshot.lines, [](const std::string& line) {
-    return line.find("/last_reserved_ip.") != std::string::npos;
-  });
-  return snapshot;
 }
 
 bool sweep_is_full() {

@@ -50,6 +50,9 @@ struct Attachment {
   [[nodiscard]] Output run(std::string_view command) const;
   /// With prevResult in the configuration.
   [[nodiscard]] Output run(std::string_view command, const Json& previous) const;
+  /// To call GC of the network and plugin with: these container ids, with this interface name, are
+  /// valid.
+  [[nodiscard]] Attachment collecting(const std::vector<std::string>& valid_ids) const;
   /// ADD that must succeed; throws Error with its output otherwise.
   Json add() const;
   /// DEL that must succeed.
@@ -77,14 +80,13 @@ Output run_gc(const std::string& conf, const std::vector<std::string>& valid_ids
 [[nodiscard]] std::vector<std::string> leases_of(std::string_view network = "net1");
 /// The addresses that our nf_tables maps masquerade, sorted.
 [[nodiscard]] std::vector<std::string> masqueraded();
+/// The names of the records that plugins keep of their attachments, for reloads.
+[[nodiscard]] std::vector<std::string> records();
 /// Processes in the current network namespace other than this one: "pid name".
 [[nodiscard]] std::vector<std::string> processes_here();
 
 /// Waits until the kernel has finished with new IPv6 addresses of the host, which it does later.
 void wait_for_addresses();
-
-/// Without what stays on purpose: where the next search for an address starts.
-[[nodiscard]] Snapshot without_hints(Snapshot snapshot);
 
 /// CNIPP_SWEEP=full in the environment: take every point and every round, however long it lasts.
 [[nodiscard]] bool sweep_is_full();

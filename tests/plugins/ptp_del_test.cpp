@@ -25,7 +25,7 @@ struct UsedHost {
   UsedHost() {
     host.enable_forwarding();
     Attachment{.conf = conf, .netns = neighbour.path(), .id = "c0", .plugin = "ptp"}.add();
-    before = without_hints(snapshot_host());
+    before = snapshot_host().without_hints();
   }
   [[nodiscard]] Attachment attachment() const {
     return {.conf = conf, .netns = sandbox.path(), .plugin = "ptp"};
@@ -35,7 +35,7 @@ struct UsedHost {
     std::string last;
     (void)eventually(
         [&] {
-          last = difference(before, without_hints(snapshot_host()));
+          last = difference(before, snapshot_host().without_hints());
           return last.empty();
         },
         std::chrono::seconds(2));

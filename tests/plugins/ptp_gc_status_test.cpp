@@ -46,9 +46,9 @@ TEST_CASE("ptp GC: keeps the valid attachments", "[ptp][gc]") {
 
 TEST_CASE("ptp GC: no list takes nothing, an empty one everything", "[ptp][gc]") {
   const Populated on;
-  const Snapshot before = without_hints(snapshot_host());
+  const Snapshot before = snapshot_host().without_hints();
   REQUIRE(Attachment{.conf = kConf, .netns = "", .plugin = "ptp"}.run("GC").ok());
-  CHECK(difference(before, without_hints(snapshot_host())) == "");
+  CHECK(difference(before, snapshot_host().without_hints()) == "");
   REQUIRE(run_gc(kConf, {}).ok());
   CHECK(leases_of("net1").empty());
   const Snapshot left = snapshot_host().only("link addr route nft");

@@ -135,16 +135,16 @@ TEST_CASE("tuning GC: removes the backups of dead attachments of this network", 
   other_network.add();
   cni::write_file_atomically(kDir + "/c8_eth0.json", R"({"mtu":1500})", 0600);
   CHECK(attachment.run("GC").ok());  // nothing is known
-  CHECK(collect(attachment, {"c1"}).ok());
+  CHECK(attachment.collecting({"c1"}).run("GC").ok());
   CHECK(std::filesystem::exists(kBackup));
-  CHECK(collect(attachment, {}).ok());
+  CHECK(attachment.collecting({}).run("GC").ok());
   CHECK_FALSE(std::filesystem::exists(kBackup));
   CHECK(std::filesystem::exists(kDir + "/c9_eth0.json"));
   CHECK(std::filesystem::exists(kDir + "/c8_eth0.json"));
-  CHECK(collect(other_network, {}).ok());
+  CHECK(other_network.collecting({}).run("GC").ok());
   CHECK_FALSE(std::filesystem::exists(kDir + "/c9_eth0.json"));
   std::filesystem::remove_all(kDir);
-  CHECK(collect(attachment, {}).ok());
+  CHECK(attachment.collecting({}).run("GC").ok());
 }
 
 TEST_CASE("tuning: ours CHECKs and DELetes what the reference tuned", "[tuning][reference]") {

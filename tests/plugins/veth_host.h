@@ -69,17 +69,4 @@ struct VethHost {
   }
 };
 
-/// GC of the chained plugin's network with these container ids as the valid ones.
-inline Output collect(const Attachment& attachment, const std::vector<std::string>& valid_ids) {
-  Json valid = Json::array();
-  for (const std::string& id : valid_ids) {
-    Json one = Json::object();
-    one.set("containerID", id).set("ifname", attachment.ifname);
-    valid.push(std::move(one));
-  }
-  Attachment gc = attachment;
-  gc.conf = with(gc.conf, "cni.dev/valid-attachments", std::move(valid));
-  return gc.run("GC");
-}
-
 }  // namespace cni::test

@@ -102,15 +102,6 @@ class Podman {
   std::string dir_;
 };
 
-std::vector<std::string> records() {
-  std::vector<std::string> out;
-  std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator("/run/cnipp/attachments", none)) {
-    out.push_back(entry.path().filename());
-  }
-  return out;
-}
-
 bool has_veth() { return tool("ip -br link show type veth").find("veth") != std::string::npos; }
 
 }  // namespace

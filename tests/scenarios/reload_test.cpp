@@ -2,9 +2,6 @@
 // Copyright the cnipp authors
 
 // Somebody flushed the firewall: CHECK notices, `cnitool reload` makes the rules again.
-#include <algorithm>
-#include <filesystem>
-
 #include "base/concat.h"
 #include "plugins/fixture.h"
 #include "support/catch.h"
@@ -21,16 +18,6 @@ Output reload(std::vector<std::string> arguments = {}) {
   std::vector<std::string> argv{concat(our_bin_dir(), "/cnitool"), "reload"};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   return run({.argv = argv});
-}
-
-std::vector<std::string> records() {
-  std::vector<std::string> out;
-  std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator("/run/cnipp/attachments", none)) {
-    out.push_back(entry.path().filename());
-  }
-  std::sort(out.begin(), out.end());
-  return out;
 }
 
 /// What a flush can take, and the records. Links go on settling meanwhile.
@@ -57,7 +44,7 @@ TEST_CASE("cnitool reload: what a flush took comes back", "[scenario][reload]") 
   const FlushedHost used;
   const auto backend = GENERATE(as<std::string>{}, "nftables", "iptables");
   const Attachment one{.conf = with(kConf, "ipMasqBackend", backend), .netns = used.sandbox.path()};
-  const Snapshot before = without_hints(snapshot_host());
+  const Snapshot before = snapshot_host().without_hints();
   const cni::Json result = one.add();
   REQUIRE(records().size() == 1);
   const Snapshot attached = rules();

@@ -262,12 +262,19 @@ Snapshot Snapshot::renamed(const std::map<std::string, std::string>& names) cons
   return result;
 }
 
-Snapshot Snapshot::without_memory() const {
+Snapshot Snapshot::without_hints() const {
   Snapshot result = *this;
+  std::erase_if(result.lines, [](const std::string& line) {
+    return line.find("/last_reserved_ip.") != std::string::npos;
+  });
+  return result;
+}
+
+Snapshot Snapshot::without_memory() const {
+  Snapshot result = without_hints();
   std::erase_if(result.lines, [](const std::string& line) {
     if (!line.starts_with("file /var/lib/cni/")) return false;
     return line.find('"') == std::string::npos || line.find("/lock 0") != std::string::npos ||
-           line.find("/last_reserved_ip.") != std::string::npos ||
            line.find("/networks/.cnipp/") != std::string::npos;
   });
   return result;

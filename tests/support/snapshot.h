@@ -24,6 +24,8 @@ struct Snapshot {
   [[nodiscard]] Snapshot only(std::string_view sections) const;
   /// With every occurrence of the keys replaced: names and MACs that differ between two runs.
   [[nodiscard]] Snapshot renamed(const std::map<std::string, std::string>& names) const;
+  /// Without the address that host-local gave last, where its next search starts.
+  [[nodiscard]] Snapshot without_hints() const;
   /// Without what is kept on purpose below /var/lib/cni: directories, lock files, the address
   /// that host-local gave last and its index of leases.
   [[nodiscard]] Snapshot without_memory() const;

@@ -12,7 +12,7 @@
 #include "support/catch.h"
 #include "support/command.h"
 #include "support/skip.h"
-#include "sweep/sweep.h"
+#include "sweep/ground.h"
 
 using namespace cni::test;  // NOLINT(google-build-using-namespace): the vocabulary under test
 
@@ -20,63 +20,43 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kMaxOccurrences = 400;
-
-/// The first three, then every eighth, unless CNIPP_SWEEP=full.
-int after(int n) { return n + (n < 3 || sweep_is_full() ? 1 : 8); }
-
-struct Fault {
-  const char* call;
-  const char* error;
-};
-
-void require_undone(const Ground& on, const Output& output) {
+/// After an ADD that failed: nothing is left, and the next one works.
+std::string problem_of_failed_add(const Ground& on, const Output& output) {
   // The record of an ADD that has succeeded: it is taken back by DEL, which leaves what is shared.
   const bool had_succeeded = output.out.find("/run/cnipp/attachments") != std::string::npos;
-  CHECK((had_succeeded ? on.clean_up({"GC"}) : on.leftovers()) == "");
-  const Output next = on.attachment().run("ADD");
-  INFO("the next ADD: " << next.text());
-  CHECK(next.ok());
-}
-
-/// One failed call, and what must hold after it.
-void judge(const Ground& on, const std::string& verb, const Output& output) {
-  const bool is_add = verb == "ADD";
-  if (!is_add) CHECK_FALSE(on.released_too_early());
   // A process that cannot leave the container's namespace ends at once, without undoing: what it
   // did would happen in the wrong place. DEL and GC then do it.
   const bool aborted = output.status.signal == SIGABRT;
-  if (is_add && aborted) CHECK(on.clean_up({"DEL", "GC"}) == "");
-  if (is_add && !output.ok()) require_undone(on, output);
-  if (!is_add && !output.ok()) CHECK(on.clean_up({verb}) == "");
-  if (!is_add) CHECK(on.leftovers() == "");
-  CHECK(on.clean_up({"DEL", "GC"}) == "");
+  const std::string left = aborted         ? on.clean_up({"DEL", "GC"})
+                           : had_succeeded ? on.clean_up({"GC"})
+                                           : on.leftovers();
+  return left + failure("the next ADD", on.caller("ADD").run("ADD"));
 }
 
-void sweep(const Ground& on, const Victim& victim, const Fault& fault) {
-  int n = 1, points = 0;
-  for (; n <= kMaxOccurrences; n = after(n)) {
-    on.prepare(victim.verb());
-    const Point point{fault.call, n};
-    const Output output = victim.run(point.injection(cni::concat("error=", fault.error)));
-    INFO(victim.verb() << ", " << fault.call << " #" << n << " " << fault.error << ": "
-                       << output.text());
-    if (!victim.injected()) {
-      CHECK(output.ok());
-      CHECK(on.clean_up({"DEL", "GC"}) == "");
-      break;
-    }
-    ++points;
-    judge(on, victim.verb(), output);
+/// One call that may have failed, and what must hold after it.
+std::string judge(const Ground& on, const std::string& verb, const Output& output) {
+  std::string problem = on.early_release(verb);
+  if (verb != "ADD") {
+    problem += output.ok() ? on.leftovers() : on.clean_up({verb});
+  } else if (!output.ok()) {
+    problem += problem_of_failed_add(on, output);
   }
-  REQUIRE(n <= kMaxOccurrences);
-  WARN(victim.verb() << ": swept " << points << " x " << fault.call);
+  return problem + on.clean_up({"DEL", "GC"});
+}
+
+void sweep(const Ground& on, const std::string& verb, const Victim& victim, const Fault& fault) {
+  const Around around{.prepare = [&] { on.prepare(verb); },
+                      .clean_up = [&](const Output& output) { return judge(on, verb, output); }};
+  (void)fail_calls(victim, around, fault, 8);
+}
+
+void sweep(const Ground& on, const std::string& verb, const Fault& fault) {
+  sweep(on, verb, on.victim(verb), fault);
 }
 
 void sweep_plugin(const std::string& verb, const Fault& fault) {
   // An ADD that makes the bridge takes that back too.
-  Ground on("", verb == "ADD" ? Ground::Bridge::kNone : Ground::Bridge::kInUse);
-  sweep(on, Victim(on, verb), fault);
+  sweep(Ground("", verb == "ADD" ? Ground::Bridge::kNone : Ground::Bridge::kInUse), verb, fault);
 }
 
 }  // namespace
@@ -102,8 +82,8 @@ TEST_CASE("fault sweep: a failed request or file operation of ptp leaves nothing
   const auto fault =
       GENERATE(as<Fault>{}, Fault{"sendmsg", "ENOMEM"}, Fault{"recvfrom", "ENOBUFS"},
                Fault{"openat", "ENFILE"}, Fault{"setns", "EPERM"}, Fault{"vfork", "EAGAIN"});
-  Ground on("", Ground::Bridge::kInUse, "ptp");
-  sweep(on, Victim(on, verb), fault);
+  const Ground on("", Ground::Bridge::kInUse, "ptp");
+  sweep(on, verb, fault);
 }
 
 TEST_CASE("fault sweep: an IPAM plugin that cannot be started leaves nothing", "[sweep]") {
@@ -116,14 +96,14 @@ TEST_CASE("fault sweep: an IPAM plugin that cannot be started leaves nothing", "
 TEST_CASE("fault sweep: a result that cannot be written leaves nothing", "[sweep]") {
   // The bridge was made for good by then: it stays, as after DEL.
   const std::string plugin = GENERATE("bridge", "ptp");
-  Ground on("", Ground::Bridge::kInUse, plugin);
-  sweep(on, Victim(on, "ADD"), {"write", "ENOSPC"});
+  const Ground on("", Ground::Bridge::kInUse, plugin);
+  sweep(on, "ADD", {"write", "ENOSPC"});
 }
 
 TEST_CASE("fault sweep: nothing is left on a bridge that others use", "[sweep]") {
   const auto fault = GENERATE(as<Fault>{}, Fault{"sendmsg", "EPERM"}, Fault{"recvfrom", "ENOBUFS"});
-  Ground on;
-  sweep(on, Victim(on, "ADD"), fault);
+  const Ground on;
+  sweep(on, "ADD", fault);
 }
 
 TEST_CASE("fault sweep: an IPAM plugin that fails leaves nothing", "[sweep]") {
@@ -132,8 +112,8 @@ TEST_CASE("fault sweep: an IPAM plugin that fails leaves nothing", "[sweep]") {
       GENERATE(as<Fault>{}, Fault{"openat", "ENFILE"}, Fault{"write", "ENOSPC"},
                Fault{"flock", "ENOLCK"}, Fault{"linkat,link,rename,renameat", "EIO"},
                Fault{"unlinkat", "EIO"}, Fault{"pwrite64", "ENOSPC"}, Fault{"getdents64", "EIO"});
-  Ground on;
-  sweep(on, Victim(on, verb, Victim::Program::kIpam), fault);
+  const Ground on;
+  sweep(on, verb, on.ipam_victim(verb), fault);
 }
 
 TEST_CASE("fault sweep: masquerading with iptables", "[sweep]") {
@@ -142,8 +122,8 @@ TEST_CASE("fault sweep: masquerading with iptables", "[sweep]") {
   const auto fault = GENERATE(as<Fault>{}, Fault{"sendmsg", "ENOMEM"}, Fault{"recvfrom", "ENOMEM"},
                               Fault{"vfork", "EAGAIN"}, Fault{"pipe2", "EMFILE"},
                               Fault{"poll", "ENOMEM"}, Fault{"memfd_create", "ENOMEM"});
-  Ground on(R"("ipMasqBackend":"iptables")");
-  sweep(on, Victim(on, verb), fault);
+  const Ground on(R"("ipMasqBackend":"iptables")");
+  sweep(on, verb, fault);
 }
 
 TEST_CASE("fault sweep: iptables-save or -restore fails", "[sweep]") {
@@ -168,7 +148,7 @@ TEST_CASE("fault sweep: iptables-save or -restore fails", "[sweep]") {
     reached = std::stoi(cni::read_file(countdown)) <= 0;
     fs::remove(countdown);
     CHECK(output.ok() != reached);
-    judge(on, verb, output);
+    CHECK(judge(on, verb, output) == "");
     REQUIRE(n < 20);
   }
 }

@@ -8,32 +8,60 @@
 
 #include "base/atomic_file.h"
 #include "base/concat.h"
-#include "base/error.h"
-#include "support/command.h"
+#include "support/catch.h"
 #include "support/skip.h"
 
 namespace cni::test {
-namespace {
 
-Json valid_attachments(const std::vector<std::string>& ids) {
-  Json valid = Json::array();
-  for (const std::string& id : ids) {
-    Json one = Json::object();
-    one.set("containerID", id).set("ifname", "eth0");
-    valid.push(std::move(one));
-  }
-  return valid;
+std::string Point::injection(std::string_view what) const {
+  return concat("inject=", call, ":", what, ":when=", occurrence);
 }
 
-void require_strace() {
-  const Output output = run({.argv = {"strace", "-o", "/dev/null", "-e", "trace=none", "true"}});
+Victim::Victim(const TestHost& host, std::string name, Command command)
+    : name_(std::move(name)),
+      command_(std::move(command)),
+      log_(concat(host.scratch(), "/strace.log")) {
+  const Output output =
+      test::run({.argv = {"strace", "-o", "/dev/null", "-e", "trace=none", "true"}});
   if (!output.ok()) skip("strace is missing, or may not trace here");
 }
 
-std::vector<Point> parse_trace(const std::string& trace) {
+Victim::Victim(const TestHost& host, const Attachment& caller, const std::string& verb)
+    : Victim(host, concat(caller.plugin, " ", verb), caller.command(verb)) {}
+
+Victim Victim::ipam_of(const TestHost& host, Attachment caller, const std::string& verb) {
+  const std::string option_file = concat(host.scratch(), "/strace.option");
+  const std::string real = concat(our_bin_dir(), "/host-local");
+  Victim out(host, concat("host-local ", verb), {});
+  caller.plugin_path =
+      install_script(host, "host-local",
+                     concat("[ $CNI_COMMAND = ", verb, " ] || exec ", real, "\nexec strace -o ",
+                            out.log_, " -e \"$(cat ", option_file, ")\" ", real, "\n"));
+  out.command_ = caller.command(verb);
+  out.option_file_ = option_file;
+  return out;
+}
+
+Output Victim::run(const std::string& option) const {
+  std::filesystem::remove(log_);
+  Command command = command_;
+  if (option_file_.empty()) {
+    const std::vector<std::string> strace = {"strace", "-o", log_, "-e", option};
+    command.argv.insert(command.argv.begin(), strace.begin(), strace.end());
+  } else {
+    write_file_atomically(option_file_, option, 0644);
+  }
+  return test::run(command);
+}
+
+bool Victim::injected() const {
+  return std::filesystem::exists(log_) && read_file(log_).find("(INJECTED)") != std::string::npos;
+}
+
+std::vector<Point> Victim::calls() const {
   std::vector<Point> points;
   std::map<std::string, int> seen;
-  std::istringstream lines(trace);
+  std::istringstream lines(read_file(log_));
   for (std::string line; std::getline(lines, line);) {
     const auto end = line.find('(');
     if (end == std::string::npos || line.find_first_of(" +-<") < end) continue;
@@ -43,105 +71,49 @@ std::vector<Point> parse_trace(const std::string& trace) {
   return points;
 }
 
-}  // namespace
-
-std::string Point::injection(std::string_view what) const {
-  return concat("inject=", call, ":", what, ":when=", occurrence);
+std::string failure(std::string_view name, const Output& output) {
+  return output.ok() ? "" : concat(name, ": ", output.text(), "\n");
 }
 
-Ground::Ground(std::string_view more, Bridge bridge, const std::string& plugin) {
-  const std::string conf = plugin_conf(plugin, concat(more, more.empty() ? "" : ",", kDualStack));
-  attachment_ = {.conf = conf, .netns = sandbox_.path(), .plugin = plugin};
-  host_.enable_forwarding();
-  host_.net().set_sysctl("net/ipv6/conf/default/accept_dad", "0");
-  if (bridge == Bridge::kInUse) {
-    valid_ = {"c0"};
-    Attachment{.conf = conf, .netns = neighbour_.path(), .id = "c0", .plugin = plugin}.add();
+void kill_at_calls(const Victim& victim, const Around& around, std::size_t sampled) {
+  around.prepare();
+  const Output whole = victim.run("trace=all");
+  REQUIRE(failure(victim.name(), whole) == "");
+  const std::vector<Point> calls = victim.calls();
+  REQUIRE(around.clean_up(whole) == "");
+  std::size_t points = 0;
+  for (std::size_t i = 0; i < calls.size(); i += sweep_is_full() ? 1 : sampled) {
+    around.prepare();
+    const Output output = victim.run(calls[i].injection("signal=KILL"));
+    INFO(victim.name() << " killed at call " << i << ", " << calls[i].call << " #"
+                       << calls[i].occurrence << ": " << output.text());
+    CHECK(around.clean_up(output) == "");
+    ++points;
   }
-  // What a first ADD leaves for good: directories, lock files.
-  leases_without_ = leases_of().size();
-  const Json result = attachment_.add();
-  const std::size_t host_end = plugin == "bridge" ? 1 : 0;
-  veth_ = result.root()["interfaces"].items().at(host_end)["name"].string();
-  leases_with_ = leases_of().size();
-  attachment_.del();
-  if (!caller("GC").run("GC").ok()) throw Error(ErrorCode::kInternal, "GC fails");
-  wait_for_addresses();
-  host_before_ = without_hints(snapshot_host());
-  container_before_ = snapshot_network(sandbox_.net());
+  WARN(victim.name() << ": killed at " << points << " of " << calls.size() << " system calls");
+  CHECK(calls.size() > 30);
 }
 
-Attachment Ground::caller(std::string_view verb) const {
-  Attachment out = attachment_;
-  if (verb == "GC") {
-    out.conf = with(out.conf, "cni.dev/valid-attachments", valid_attachments(valid_));
+int fail_calls(const Victim& victim, const Around& around, const Fault& fault, int sampled) {
+  constexpr int kMaxOccurrences = 400;
+  int points = 0, failed = 0;
+  for (int n = 1;; n += n < 3 || sweep_is_full() ? 1 : sampled) {
+    REQUIRE(n <= kMaxOccurrences);
+    around.prepare();
+    const Point point{fault.call, n};
+    const Output output = victim.run(point.injection(concat("error=", fault.error)));
+    INFO(victim.name() << ", " << fault.call << " #" << n << " " << fault.error << ": "
+                       << output.text());
+    const bool injected = victim.injected();
+    if (!injected) CHECK(failure(victim.name(), output) == "");
+    CHECK(around.clean_up(output) == "");
+    if (!injected) break;
+    ++points;
+    if (!output.ok()) ++failed;
   }
-  return out;
-}
-
-void Ground::prepare(std::string_view verb) const {
-  if (verb != "ADD") attachment_.add();
-}
-
-std::string Ground::leftovers() const {
-  std::string problem;
-  for (const std::string& process : processes_here()) problem += concat("process ", process, "\n");
-  if (problem.empty()) problem = difference(host_before_, without_hints(snapshot_host()));
-  if (problem.empty()) problem = difference(container_before_, snapshot_network(sandbox_.net()));
-  return problem;
-}
-
-std::string Ground::clean_up(const std::vector<std::string>& verbs) const {
-  std::string problem;
-  for (const std::string& verb : verbs) {
-    const Output output = caller(verb).run(verb);
-    if (!output.ok()) problem += concat(verb, ": ", output.text(), "\n");
-  }
-  return problem + leftovers();
-}
-
-bool Ground::released_too_early() const {
-  return has_link(veth_) && leases_of().size() < leases_with_;
-}
-
-Victim::Victim(Ground& on, std::string verb, Program program)
-    : on_(on),
-      verb_(std::move(verb)),
-      program_(program),
-      log_(concat(on.host().scratch(), "/strace.log")),
-      option_file_(concat(on.host().scratch(), "/strace.option")) {
-  require_strace();
-  if (program == Program::kPlugin) return;
-  const std::string real = concat(our_bin_dir(), "/host-local");
-  on.set_plugin_path(install_script(
-      on.host(), "host-local",
-      concat("[ $CNI_COMMAND = ", verb_, " ] && [ -f ", option_file_, " ] || exec ", real,
-             "\nexec strace -o ", log_, " -e \"$(cat ", option_file_, ")\" ", real, "\n")));
-}
-
-Output Victim::run(const std::string& option) const {
-  std::filesystem::remove(log_);
-  const Attachment caller = on_.caller(verb_);
-  if (program_ == Program::kPlugin) {
-    Command command = caller.command(verb_);
-    const std::vector<std::string> strace = {"strace", "-o", log_, "-e", option};
-    command.argv.insert(command.argv.begin(), strace.begin(), strace.end());
-    return test::run(command);
-  }
-  write_file_atomically(option_file_, option, 0644);
-  Output output = caller.run(verb_);
-  std::filesystem::remove(option_file_);
-  return output;
-}
-
-bool Victim::injected() const {
-  return std::filesystem::exists(log_) && read_file(log_).find("(INJECTED)") != std::string::npos;
-}
-
-std::vector<Point> Victim::calls() const {
-  const Output output = run("trace=all");
-  if (!output.ok()) throw Error(ErrorCode::kInternal, concat(verb_, ": ", output.text()));
-  return parse_trace(read_file(log_));
+  WARN(victim.name() << ": " << points << " x " << fault.call << " " << fault.error << ", "
+                     << failed << " failed");
+  return failed;
 }
 
 }  // namespace cni::test

@@ -5,7 +5,7 @@
 // was, and after a death one DEL does.
 #include "plugins/veth_host.h"
 #include "support/catch.h"
-#include "sweep/points.h"
+#include "sweep/sweep.h"
 
 using namespace cni::test;  // NOLINT(google-build-using-namespace): the vocabulary under test
 
@@ -19,6 +19,7 @@ constexpr std::string_view kEverything =
 struct Swept {
   VethHost on;
   Attachment attachment = on.chained("tuning", kEverything);
+  Attachment gc = attachment.collecting({});
   Snapshot host_before, container_before;
 
   Swept() {
@@ -27,9 +28,17 @@ struct Swept {
     host_before = snapshot_host();
     container_before = snapshot_network(on.sandbox.net());
   }
+  [[nodiscard]] Victim victim(const std::string& verb) const {
+    return {on.host, verb == "GC" ? gc : attachment, verb};
+  }
   [[nodiscard]] std::string leftovers() const {
     return difference(host_before, snapshot_host()) +
            difference(container_before, snapshot_network(on.sandbox.net()));
+  }
+  /// One DEL, and then nothing is left.
+  [[nodiscard]] std::string del() const {
+    const std::string problem = failure("DEL", attachment.run("DEL"));
+    return problem + leftovers();
   }
 };
 
@@ -37,70 +46,40 @@ struct Swept {
 
 TEST_CASE("tuning sweep: ADD killed at any system call, then one DEL", "[sweep]") {
   const Swept swept;
-  const Command add = swept.attachment.command("ADD");
-  const auto points = trace(swept.on.host, add);
-  swept.attachment.del();
-  for (std::size_t i = 0; i < points.size(); i += sweep_step(kSampled)) {
-    INFO(points[i].call << " #" << points[i].occurrence);
-    (void)run_with_injection(add, points[i], "signal=KILL");
-    CHECK(swept.attachment.run("DEL").ok());
-    CHECK(swept.leftovers() == "");
-  }
+  const Around around{.clean_up = [&](const Output&) { return swept.del(); }};
+  kill_at_calls(swept.victim("ADD"), around, kSampled);
 }
 
 TEST_CASE("tuning sweep: DEL killed at any system call, then one DEL", "[sweep]") {
   const Swept swept;
-  const Command del = swept.attachment.command("DEL");
-  swept.attachment.add();
-  const auto points = trace(swept.on.host, del);
-  for (std::size_t i = 0; i < points.size(); i += sweep_step(kSampled)) {
-    INFO(points[i].call << " #" << points[i].occurrence);
-    swept.attachment.add();
-    (void)run_with_injection(del, points[i], "signal=KILL");
-    CHECK(swept.attachment.run("DEL").ok());
-    CHECK(swept.leftovers() == "");
-  }
+  const Around around{.prepare = [&] { swept.attachment.add(); },
+                      .clean_up = [&](const Output&) { return swept.del(); }};
+  kill_at_calls(swept.victim("DEL"), around, kSampled);
 }
 
 TEST_CASE("tuning sweep: GC killed at any system call, then one GC", "[sweep]") {
   const Swept swept;
-  Attachment gc = swept.attachment;
-  gc.conf = with(gc.conf, "cni.dev/valid-attachments", cni::Json::array());
-  swept.attachment.add();
-  const auto points = trace(swept.on.host, gc.command("GC"));
-  for (std::size_t i = 0; i < points.size(); i += sweep_step(kSampled)) {
-    INFO(points[i].call << " #" << points[i].occurrence);
-    swept.attachment.add();
-    (void)run_with_injection(gc.command("GC"), points[i], "signal=KILL");
-    CHECK(gc.run("GC").ok());
-    CHECK(difference(swept.host_before, snapshot_host()) == "");
-    // A dead container's settings go with it; this one lives.
-    CHECK(swept.attachment.run("DEL").ok());
-  }
+  const Around around{.prepare = [&] { swept.attachment.add(); },
+                      .clean_up =
+                          [&](const Output&) {
+                            std::string problem = failure("GC", swept.gc.run("GC"));
+                            problem += difference(swept.host_before, snapshot_host());
+                            // A dead container's settings go with it; this one lives.
+                            return problem + failure("DEL", swept.attachment.run("DEL"));
+                          }};
+  kill_at_calls(swept.victim("GC"), around, kSampled);
 }
 
 TEST_CASE("tuning sweep: ADD with any failing system call leaves everything as it was", "[sweep]") {
   const Swept swept;
-  const Command add = swept.attachment.command("ADD");
-  const auto points = trace(swept.on.host, add);
-  swept.attachment.del();
-  int failed = 0;
-  for (const Point& point : points) {
-    const bool file = point.call == "openat" || point.call == "openat2" || point.call == "write" ||
-                      point.call == "mkdir" || point.call == "rename" || point.call == "setns";
-    const bool socket = point.call == "sendmsg" || point.call == "recvfrom" ||
-                        point.call == "socket" || point.call == "getrandom";
-    if (!file && !socket) continue;
-    INFO(point.call << " #" << point.occurrence);
-    const Output output = run_with_injection(add, point, "error=EIO");
-    INFO(output.text());
+  const Around around{.clean_up = [&](const Output& output) {
     // A process that cannot leave the container's namespace ends at once, without undoing.
-    if (output.ok() || output.status.signal != 0) {
-      CHECK(swept.attachment.run("DEL").ok());
-    } else {
-      ++failed;
-    }
-    CHECK(swept.leftovers() == "");
+    return output.ok() || output.status.signal != 0 ? swept.del() : swept.leftovers();
+  }};
+  int failed = 0;
+  for (const char* const call : {"openat", "openat2", "write", "mkdir", "rename", "setns",
+                                 "sendmsg", "recvfrom", "socket", "getrandom"}) {
+    failed += fail_calls(swept.victim("ADD"), around, {call, "EIO"}, 1);
   }
   CHECK(failed > 15);
 }
