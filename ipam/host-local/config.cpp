@@ -145,16 +145,19 @@ Config Config::parse(const NetConf& conf, std::string_view args) {
   out.resolv_conf = ipam["resolvConf"].string_or("");
   out.reclaim = parse_reclaim(ipam["reclaim"]);
   if (const std::string dir = ipam["dataDir"].string_or(""); !dir.empty()) out.data_dir = dir;
+  if (out.data_dir.find('\0') != out.data_dir.npos) ipam["dataDir"].fail("has a zero byte");
   return out;
 }
 
 std::string Config::data_dir_of(const NetConf& conf) noexcept {
   try {
-    if (std::string dir = conf.root()["ipam"]["dataDir"].string_or(""); !dir.empty()) return dir;
+    const std::string dir = conf.root()["ipam"]["dataDir"].string_or("");
+    if (!dir.empty() && dir.find('\0') == dir.npos) return dir;
   } catch (const std::exception&) {
-    // Not a string, or "ipam" is no object: ADD refuses that, so its leases can only be in the
-    // default place.
+    // As below.
   }
+  // Nothing, no string or no path, or "ipam" is no object. ADD refuses most of that, so leases can
+  // only be in the default place.
   return std::string(kDefaultDataDir);
 }
 

@@ -8,6 +8,8 @@
 
 #include "host_local.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <set>
 #include <string>
@@ -28,7 +30,8 @@ namespace {
 Dns load_resolv_conf(const std::string& path) {
   if (path.empty()) return {};
   try {
-    return parse_resolv_conf(read_file(path));
+    const Fd fd = open_file(path, O_RDONLY | O_NONBLOCK);  // a FIFO must not hang us
+    return parse_resolv_conf(read_all(fd.get(), quote(path)));
   } catch (const Error& error) {
     throw Error(ErrorCode::kInvalidConfig, concat("ipam.resolvConf: ", error.msg()),
                 error.details());
@@ -108,7 +111,9 @@ void gc(const Request& request) {
   Liveness liveness = store->liveness();
   ErrorList errors;
   for (const Lease& lease : store->scan()) {
-    const bool newer = lease.made > started && lease.made <= now();  // not: the clock was set back
+    // Some disks keep whole seconds only.
+    const Timestamp latest = lease.made % kSecond == 0 ? lease.made + kSecond - 1 : lease.made;
+    const bool newer = latest > started && lease.made <= now();  // not: the clock was set back
     if (!lease.regular || newer) continue;
     // What is no lease names nobody: it stays while it could be a living one's, damaged.
     if (lease.owner ? is_valid(*lease.owner) : liveness.judge(lease) != Life::kDead) continue;
@@ -135,6 +140,7 @@ void check_has_room(const Config& config, const RangeSet& set, Store& store) {
 void status(const Request& request) {
   try {
     const Config config = Config::parse(request.conf, {});
+    Store::require_writable(config.data_dir, request.conf.name);
     auto store = Store::open_if_exists(config.data_dir, request.conf.name);
     if (!store) return;
     for (const RangeSet& set : config.sets) check_has_room(config, set, *store);

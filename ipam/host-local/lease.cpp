@@ -31,7 +31,12 @@ bool can_be_ifname(std::string_view name) {
 }  // namespace
 
 Timestamp nanoseconds(const timespec& time) noexcept {
-  return Timestamp{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  return time.tv_sec * kSecond + time.tv_nsec;
+}
+
+timespec time_of(Timestamp time) noexcept {
+  const Timestamp part = (time % kSecond + kSecond) % kSecond;  // never negative
+  return {(time - part) / kSecond, part};
 }
 
 Timestamp now() noexcept {

@@ -17,7 +17,9 @@ namespace cni::host_local {
 /// Nanoseconds since 1970.
 using Timestamp = std::int64_t;
 [[nodiscard]] Timestamp now() noexcept;
+inline constexpr Timestamp kSecond = 1'000'000'000;
 [[nodiscard]] Timestamp nanoseconds(const timespec& time) noexcept;
+[[nodiscard]] timespec time_of(Timestamp time) noexcept;
 
 /// What we know of the circumstances a lease was made in. Kept in the extended attribute
 /// "user.cnipp" of the lease file, so that it lives and dies with the lease and the content stays

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -25,13 +26,13 @@ namespace {
 constexpr unsigned kDirectoryMode = 0755;
 constexpr unsigned kLeaseMode = 0600;
 constexpr unsigned kLockMode = 0750;
-constexpr std::size_t kMaxLease = 16U << 10;  // ids have no limit of their own
+constexpr std::size_t kMaxLease = 160U << 10;  // an id has at most the 128 KiB of a variable
 constexpr std::string_view kPointerPrefix = "last_reserved_ip.";
 constexpr const char* kStampAttribute = "user.cnipp";
 constexpr const char* kTemporary = ".lease.tmp";
 // A name that no network can have.
 constexpr std::string_view kIndexDirectory = "/.cnipp";
-constexpr time_t kStampAge = 5;
+constexpr Timestamp kStampAge = 5 * kSecond;
 constexpr std::int64_t kMaxAge = 60;  // seconds
 
 /// Never 0.
@@ -84,9 +85,11 @@ Store::Store(std::string data_dir, const std::string& network, Fd dir, FileLock 
       lock_(std::move(lock)) {
   struct stat info {};
   if (::fstat(dir_.get(), &info) != 0) throw_errno(concat("stat ", quote(path_)));
-  if (auto index = Index::open(index_path_, Index::State::of(info, boot_))) {
+  state_ = Index::State::of(info, boot_);
+  if (auto index = Index::open(index_path_, state_)) {
     index_ = std::move(*index);
   } else {
+    ::unlink(index_path_.c_str());  // no later state may be taken for the one it speaks of
     refresh();
   }
 }
@@ -114,9 +117,25 @@ std::optional<Store> Store::open_if_exists(const std::string& data_dir,
   Fd dir = open_file_if_exists(path, O_RDONLY | O_DIRECTORY);
   if (!dir.valid()) return std::nullopt;
   const std::string lock_path = concat(path, "/lock");
-  Fd lock(::openat(dir.get(), "lock", O_RDONLY | O_CREAT | O_CLOEXEC, kLockMode));
+  Fd lock(::openat(dir.get(), "lock", O_RDONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, kLockMode));
   if (!lock.valid()) throw_errno(concat("open ", quote(lock_path)));
   return Store(data_dir, network, std::move(dir), FileLock::acquire(std::move(lock), lock_path));
+}
+
+void Store::require_writable(const std::string& data_dir, const std::string& network) {
+  std::string path = concat(data_dir, "/", network);
+  // "/.": a file in the place of a directory is no use either.
+  while (::access(concat(path, "/.").c_str(), W_OK | X_OK) != 0) {
+    const auto slash = path.find_last_of('/');
+    if (errno != ENOENT || path == "/" || path == ".")
+      throw_errno(concat("write to ", quote(path)));
+    path = slash == path.npos ? "." : path.substr(0, slash == 0 ? 1 : slash);
+  }
+  struct statvfs disk {};
+  if (::statvfs(path.c_str(), &disk) != 0) return;
+  const bool full =
+      (disk.f_blocks > 0 && disk.f_bfree == 0) || (disk.f_files > 0 && disk.f_ffree == 0);
+  if (full) throw KernelError(ENOSPC, concat("write to ", quote(path)), {}, ErrorCode::kIo);
 }
 
 std::string Store::path_of(const IpAddress& address) const {
@@ -225,10 +244,15 @@ std::optional<Lease> Store::find(const IpAddress& address) const {
 
 bool Store::claim(const IpAddress& address, const Attachment& owner, std::uint64_t netns) {
   const std::string name = address.text();
+  const std::string content = LeaseContent{owner}.text();
+  if (content.size() >= kMaxLease) {
+    throw Error(ErrorCode::kInvalidEnvironment,
+                concat("container id of ", owner.container_id.size(), " bytes is too long"));
+  }
   bool named = false;
   const Fd fd = open_temporary(dir_.get(), named);
   if (!fd.valid()) throw_errno(concat("create a lease file in ", quote(path_)));
-  write_all(fd.get(), LeaseContent{owner}.text(), quote(path_of(address)));
+  write_all(fd.get(), content, quote(path_of(address)));
   Lease lease{.address = address, .owner = owner, .stamp = Stamp{boot_, netns}, .made = now()};
   const std::string value = lease.stamp->text();
   if (boot_.empty() || ::fsetxattr(fd.get(), kStampAttribute, value.data(), value.size(), 0) != 0) {
@@ -236,6 +260,9 @@ bool Store::claim(const IpAddress& address, const Attachment& owner, std::uint64
     // Not every file system has them: such a lease is never taken for dead.
     log::debug(concat("no extended attributes in ", quote(path_)));
   }
+  // The kernel's own time stamps are as coarse as its ticks, and GC goes by them.
+  const timespec times[2] = {{0, UTIME_OMIT}, time_of(lease.made)};
+  ::futimens(fd.get(), times);
   unsettled_ = true;
   const int linked = link_temporary(dir_.get(), fd.get(), named, name.c_str());
   const int error = linked == 0 ? 0 : errno;
@@ -272,8 +299,8 @@ std::optional<IpAddress> Store::last_reserved(std::size_t set) const {
 void Store::set_last_reserved(std::size_t set, const IpAddress& address) {
   const std::string name = concat(kPointerPrefix, set);
   const std::string path = concat(path_, "/", name);
-  const Fd fd(
-      ::openat(dir_.get(), name.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, kLeaseMode));
+  const Fd fd(::openat(dir_.get(), name.c_str(),
+                       O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, kLeaseMode));
   if (!fd.valid()) throw_errno(concat("open ", quote(path)));
   // Rewritten in place: whatever a crash leaves is only where the next search begins.
   const std::string text = address.text();
@@ -305,14 +332,18 @@ Liveness Store::liveness() const {
 
 /// Puts the directory into a state that no change by others can leave unnoticed. Time stamps of the
 /// kernel are as coarse as its ticks, so a change right after ours could leave the same one; a
-/// stamp from the past is ours alone.
+/// stamp from the past is ours alone. It also differs from the one the index file speaks of, which
+/// only matters on disks that keep whole seconds: that file would count again if we died now.
 std::optional<Index::State> Store::stamp_directory() const {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  const timespec times[2] = {{0, UTIME_OMIT}, {now.tv_sec - kStampAge, now.tv_nsec}};
-  struct stat info {};
-  if (::futimens(dir_.get(), times) != 0 || ::fstat(dir_.get(), &info) != 0) return std::nullopt;
-  return Index::State::of(info, boot_);
+  const Timestamp moment = now() - kStampAge;
+  for (const Timestamp age : {0, 1, 2}) {
+    const timespec times[2] = {{0, UTIME_OMIT}, time_of(moment - age * 2 * kSecond)};
+    struct stat info {};
+    if (::futimens(dir_.get(), times) != 0 || ::fstat(dir_.get(), &info) != 0) break;
+    const Index::State state = Index::State::of(info, boot_);
+    if (state != state_) return state;
+  }
+  return std::nullopt;
 }
 
 void Store::save_index() {

@@ -31,6 +31,9 @@ class [[nodiscard]] Store {
   static std::optional<Store> open_if_exists(const std::string& data_dir,
                                              const std::string& network);
 
+  /// Throws unless the disk lets a lease be made.
+  static void require_writable(const std::string& data_dir, const std::string& network);
+
   /// The leases of exactly this attachment; without any, those of the old format with its id.
   [[nodiscard]] std::vector<Lease> find(const Attachment& owner);
   /// The lease of this address, with its stamp.
@@ -74,6 +77,7 @@ class [[nodiscard]] Store {
   std::string boot_;
   Fd dir_;
   FileLock lock_;
+  Index::State state_;  // of the directory when the lock was taken
   Index index_;
   bool fresh_ = false;      // the index was made from the files by this process
   bool unsettled_ = false;  // the directory was changed and the index does not know it yet

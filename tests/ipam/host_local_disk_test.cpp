@@ -17,12 +17,15 @@
 #include "ipam/traced.h"
 #include "liveness.h"
 #include "support/catch.h"
+#include "support/command.h"
 
 using cni::concat;
 using cni::test::Call;
+using cni::test::contains;
 using cni::test::count_system_calls;
 using cni::test::Network;
 using cni::test::our_plugin;
+using cni::test::Outcome;
 using cni::test::Refusal;
 
 namespace {
@@ -34,6 +37,11 @@ const std::vector<Refusal> kNoAttributes = {{SYS_fsetxattr, 0, 0, EOPNOTSUPP},
 const std::vector<Refusal> kNoTimes = {{SYS_utimensat, 0, 0, EPERM}};
 const std::vector<Refusal> kNoIndex = {{SYS_mkdir, 0, 0, EROFS}};
 const std::vector<Refusal> kFullDisk = {{SYS_pwrite64, 0, 0, ENOSPC}};
+
+void require_own_mounts() {
+  if (::unshare(CLONE_NEWNS) != 0) cni::test::skip("no right to make a mount namespace");
+  REQUIRE(::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+}
 
 }  // namespace
 
@@ -120,10 +128,58 @@ TEST_CASE("host-local disk: poorer file systems and kernels will do", "[host-loc
   }
 }
 
+TEST_CASE("host-local disk: a full one costs no lease and keeps none", "[host-local]") {
+  const char* const options = GENERATE("size=64k", "size=1m,nr_inodes=12");
+  require_own_mounts();
+  const Network net(R"("subnet":"10.1.0.0/24")");
+  REQUIRE(::mount("full", net.data_dir().c_str(), "tmpfs", 0, options) == 0);
+  int made = 0;
+  while (net.add(concat("c", made)).ok()) ++made;
+  REQUIRE(made >= 4);
+  const Outcome refused = net.add("late");
+  REQUIRE(refused.code() == 5);
+  REQUIRE_THAT(refused.message(), contains("ENOSPC"));
+  REQUIRE(net.leases().size() == static_cast<std::size_t>(made));
+  REQUIRE(net.status().code() == 50);
+  for (int i = 0; i < made; ++i) REQUIRE(net.check(concat("c", i)).ok());
+  REQUIRE(net.del("c0").ok());
+  REQUIRE(net.status().ok());
+  REQUIRE(net.add("late").ok());
+  for (int i = 1; i < made; ++i) REQUIRE(net.del(concat("c", i)).ok());
+  REQUIRE(net.leases().size() == 1);
+  REQUIRE(::umount2(net.data_dir().c_str(), MNT_DETACH) == 0);
+}
+
+TEST_CASE("host-local disk: whole seconds are enough to notice every change", "[host-local]") {
+  require_own_mounts();
+  const Network net(R"("subnet":"10.1.0.0/24")");
+  const cni::test::TempDir temp;
+  const std::string image = temp.write("image", "");
+  std::filesystem::resize_file(image, 4U << 20);
+  // Inodes of 128 bytes have no room for parts of a second.
+  const auto works = [](std::vector<std::string> argv) {
+    return cni::test::run(cni::test::Command{.argv = std::move(argv)}).ok();
+  };
+  if (!works({"mkfs.ext4", "-q", "-F", "-I", "128", image}) ||
+      !works({"mount", "-o", "loop", image, net.data_dir().string()})) {
+    cni::test::skip("no loop device, or no mkfs.ext4");
+  }
+  REQUIRE(net.add("c0").ok());
+  for (int i = 1; i < 6; ++i) {
+    struct stat before {};
+    struct stat after {};
+    REQUIRE(::stat(net.dir().c_str(), &before) == 0);
+    REQUIRE(net.add(concat("c", i)).ok());
+    REQUIRE(::stat(net.dir().c_str(), &after) == 0);
+    REQUIRE(before.st_mtim.tv_nsec == 0);
+    REQUIRE(before.st_mtim.tv_sec != after.st_mtim.tv_sec);
+  }
+  REQUIRE(::umount2(net.data_dir().c_str(), MNT_DETACH) == 0);
+}
+
 TEST_CASE("host-local disk: DEL fails when a lease cannot be removed, and only then",
           "[host-local]") {
-  if (::unshare(CLONE_NEWNS) != 0) cni::test::skip("no right to make a mount namespace");
-  REQUIRE(::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+  require_own_mounts();
   const Network net(R"("subnet":"10.1.0.0/29")");
   REQUIRE(net.add("a").ok());
   const std::string dir = net.data_dir().string();
@@ -133,7 +189,11 @@ TEST_CASE("host-local disk: DEL fails when a lease cannot be removed, and only t
   REQUIRE(net.check("a").ok());
   REQUIRE(net.del("a").code() == 5);
   REQUIRE(net.add("b").code() == 5);
+  const Outcome status = net.status();
+  REQUIRE(status.code() == 50);
+  REQUIRE_THAT(status.message(), contains("EROFS"));
   REQUIRE(::umount2(dir.c_str(), MNT_DETACH) == 0);
+  REQUIRE(net.status().ok());
   REQUIRE(net.del("a").ok());
   REQUIRE(net.leases().empty());
 }

@@ -160,6 +160,37 @@ TEST_CASE("host-local: no walk into sub-directories", "[host-local]") {
   REQUIRE(read_text(net.dir() / "other/10.1.0.9") == "c1\r\neth0");
 }
 
+TEST_CASE("host-local: a long id is no torn lease", "[host-local]") {
+  const Network net(R"("subnet":"10.1.0.0/29")");
+  const std::string id(100000, 'x');
+  REQUIRE(net.add(id).ok());
+  REQUIRE(net.add(id).code() == 102);
+  REQUIRE(net.check(id).ok());
+  REQUIRE(net.gc({id + "/eth0"}).ok());
+  REQUIRE(net.leases().size() == 1);
+  REQUIRE(net.del(id).ok());
+  REQUIRE(net.leases().empty());
+}
+
+TEST_CASE("host-local: a FIFO in the place of a file hangs nobody", "[host-local]") {
+  const cni::test::TempDir temp;
+  const std::string fifo = temp.path("resolv.conf");
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  const Network net(concat(R"("subnet":"10.1.0.0/24","resolvConf":")", fifo, "\""));
+  std::filesystem::create_directories(net.dir());
+  const auto* name = GENERATE("lock", "last_reserved_ip.0", "10.1.0.2");
+  REQUIRE(::mkfifo((net.dir() / name).c_str(), 0600) == 0);
+  const Outcome outcome = net.add("c1");
+  if (std::string_view(name).starts_with("last")) {
+    REQUIRE(outcome.code() == 5);
+    REQUIRE_THAT(outcome.message(), contains((net.dir() / name).string()));
+  } else {
+    REQUIRE(outcome.ok());
+  }
+  REQUIRE(net.del("c1").ok());
+  REQUIRE(net.leases().empty());
+}
+
 TEST_CASE("host-local CHECK: compares prevResult with the leases", "[host-local]") {
   const Network net(R"("subnet":"10.1.0.0/24")");
   const auto check = [&](const char* address) {
@@ -211,6 +242,29 @@ TEST_CASE("host-local STATUS: 50 when nothing is left or the configuration is un
   REQUIRE_THAT(full.message(), contains("10.2.0.1-10.2.0.2"));
   REQUIRE(Network(R"("subnet":"10.1.0.0/31")").status().code() == 50);
   REQUIRE(Network(R"("x":1)").status().code() == 50);
+}
+
+TEST_CASE("host-local: a dataDir that can be none", "[host-local]") {
+  const cni::test::TempDir temp;
+  cni::test::write_text(temp.path("file"), "");
+  const auto call = [&](const char* verb, const std::string& dir) {
+    return run({.binary = our_plugin("host-local"), .verb = verb},
+               concat(R"({"cniVersion":"1.1.0","name":"net1","ipam":{"subnet":"10.1.0.0/24",)",
+                      R"("dataDir":")", dir, "\"}}"));
+  };
+  const std::string file = temp.path("file");
+  REQUIRE(call("ADD", file).code() == 5);
+  const Outcome status = call("STATUS", file);
+  REQUIRE(status.code() == 50);
+  REQUIRE_THAT(status.message(), contains(file));
+  REQUIRE(call("DEL", file).ok());
+  // The kernel would take what is before the zero byte for the path.
+  const std::string cut = concat(temp.path(), "\\u0000x");
+  REQUIRE(call("ADD", cut).code() == 7);
+  REQUIRE(call("STATUS", cut).code() == 50);
+  REQUIRE(call("DEL", cut).ok());
+  REQUIRE(temp.names() == Strings{"file"});
+  REQUIRE(call("STATUS", temp.path("not/there/yet")).ok());
 }
 
 TEST_CASE("host-local: dns from resolvConf", "[host-local]") {

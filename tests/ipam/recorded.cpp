@@ -219,7 +219,7 @@ class Recorder {
   }
 
   void touched(const SystemCall& call) {
-    // Only a directory's time matters, and only that of its entries.
+    // Only the time of the content matters.
     timespec times[2];
     const std::string bytes = call.bytes(2, sizeof times);
     std::memcpy(times, bytes.data(), sizeof times);
