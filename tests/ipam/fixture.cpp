@@ -50,11 +50,17 @@ void require_file(const std::string& path) {
   if (!fs::exists(path)) skip(concat(path, " is not installed"));
 }
 
+void require_own_mounts() {
+  if (::unshare(CLONE_NEWNS) != 0) skip("no right to make a mount namespace");
+  REQUIRE(::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+}
+
+bool takes_long() { return std::getenv("CNI_TEST_LONG") != nullptr; }
+
 Host::Host() {
   reboot();
   const std::string file = temp_.path("boot_id");
-  if (::unshare(CLONE_NEWNS) != 0) skip("no right to make a mount namespace");
-  REQUIRE(::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+  require_own_mounts();
   REQUIRE(::mount(file.c_str(), kBootId, nullptr, MS_BIND, nullptr) == 0);
 }
 
@@ -105,12 +111,7 @@ Outcome Network::call(const std::string& binary, const std::string& verb, const 
 
 Outcome Network::add(const std::string& id, const std::string& ifname,
                      const std::string& args) const {
-  return run({.binary = our_plugin("host-local"),
-              .verb = "ADD",
-              .container_id = id,
-              .ifname = ifname,
-              .args = args},
-             conf());
+  return run({.verb = "ADD", .container_id = id, .ifname = ifname, .args = args}, conf());
 }
 
 Outcome Network::del(const std::string& id, const std::string& ifname) const {
@@ -130,8 +131,7 @@ Outcome Network::gc(const std::vector<std::string>& valid) const {
     list += concat(list.empty() ? "" : ",", "{\"containerID\":\"", attachment.substr(0, slash),
                    "\",\"ifname\":\"", attachment.substr(slash + 1), "\"}");
   }
-  return run({.binary = our_plugin("host-local"), .verb = "GC"},
-             conf_with(concat(",\"cni.dev/valid-attachments\":[", list, "]")));
+  return run({.verb = "GC"}, conf_with(concat(",\"cni.dev/valid-attachments\":[", list, "]")));
 }
 
 std::map<std::string, std::string> Network::leases() const {

@@ -33,9 +33,13 @@ struct Outcome {
 [[nodiscard]] std::string reference_plugin(std::string_view name);
 /// Ends the test as skipped when the file is not there.
 void require_file(const std::string& path);
+/// Gives this process mounts of its own; ends the test as skipped without the right to that.
+void require_own_mounts();
+/// CNI_TEST_LONG: everything instead of a sample.
+[[nodiscard]] bool takes_long();
 
 struct Call {
-  std::string binary;
+  std::string binary = our_plugin("host-local");
   std::string verb;
   std::string container_id = "c1";
   std::string ifname = "eth0";

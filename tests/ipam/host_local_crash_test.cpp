@@ -3,7 +3,6 @@
 
 // A verb that dies at any moment.
 
-#include <cstdlib>
 #include <functional>
 
 #include "base/concat.h"
@@ -14,7 +13,6 @@
 using cni::concat;
 using cni::test::kill_at;
 using cni::test::Network;
-using cni::test::our_plugin;
 
 namespace fs = std::filesystem;
 
@@ -42,7 +40,7 @@ std::size_t leases_of(const Network& net, const std::string& id) {
 /// Without CNI_TEST_LONG in the environment at every third stop only.
 void sweep(const std::string& verb, const std::function<void(const Network&)>& prepare,
            bool with_index) {
-  const int stride = std::getenv("CNI_TEST_LONG") != nullptr ? 1 : 3;
+  const int stride = cni::test::takes_long() ? 1 : 3;
   int n = 0;
   for (bool killed = true; killed; n += stride) {
     CAPTURE(verb, n);
@@ -54,8 +52,7 @@ void sweep(const std::string& verb, const std::function<void(const Network&)>& p
         verb == "GC"
             ? net.conf_with(R"(,"cni.dev/valid-attachments":[{"containerID":"a","ifname":"eth0"}])")
             : net.conf();
-    killed = kill_at({.binary = our_plugin("host-local"), .verb = verb, .container_id = "victim"},
-                     conf, n);
+    killed = kill_at({.verb = verb, .container_id = "victim"}, conf, n);
     require_whole(net);
     REQUIRE(leases_of(net, "a") == (before.empty() ? 0U : 2U));
     // Whatever it had done: the runtime's DEL ends it, and the network works.

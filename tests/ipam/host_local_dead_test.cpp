@@ -2,8 +2,6 @@
 // Copyright the cnipp authors
 
 // Leases whose attachment cannot exist any more, and those that must never be taken for such.
-#include <cstdlib>
-
 #include "base/concat.h"
 #include "ipam/fixture.h"
 #include "support/catch.h"
@@ -26,7 +24,7 @@ void fill(const Network& net) {
 
 TEST_CASE("host-local reboot: leases of an earlier boot never exhaust a range", "[host-local]") {
   Host host;
-  const bool all = std::getenv("CNI_TEST_LONG") != nullptr;
+  const bool all = cni::test::takes_long();
   const int size = all ? 253 : 13;
   const Network net(all ? R"("subnet":"10.1.0.0/24")" : R"("subnet":"10.1.0.0/28")");
   for (int round = 0; round < 100; ++round) {

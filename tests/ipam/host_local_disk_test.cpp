@@ -4,11 +4,9 @@
 // What host-local asks of the kernel and the disk.
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
-#include <cstdlib>
 #include <functional>
 
 #include "base/concat.h"
@@ -24,9 +22,9 @@ using cni::test::Call;
 using cni::test::contains;
 using cni::test::count_system_calls;
 using cni::test::Network;
-using cni::test::our_plugin;
 using cni::test::Outcome;
 using cni::test::Refusal;
+using cni::test::require_own_mounts;
 
 namespace {
 
@@ -38,18 +36,12 @@ const std::vector<Refusal> kNoTimes = {{SYS_utimensat, 0, 0, EPERM}};
 const std::vector<Refusal> kNoIndex = {{SYS_mkdir, 0, 0, EROFS}};
 const std::vector<Refusal> kFullDisk = {{SYS_pwrite64, 0, 0, ENOSPC}};
 
-void require_own_mounts() {
-  if (::unshare(CLONE_NEWNS) != 0) cni::test::skip("no right to make a mount namespace");
-  REQUIRE(::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
-}
-
 }  // namespace
 
 TEST_CASE("host-local cost: the system calls do not grow with the leases", "[host-local]") {
   const Network net(R"("ranges":[[{"subnet":"10.1.0.0/16"}],[{"subnet":"fd00::/64"}]])");
   const auto count = [&](const char* verb, const char* id) {
-    return count_system_calls(
-        {.binary = our_plugin("host-local"), .verb = verb, .container_id = id}, net.conf());
+    return count_system_calls({.verb = verb, .container_id = id}, net.conf());
   };
   const auto all = [&] {
     REQUIRE(net.add("warm").ok());
@@ -76,8 +68,7 @@ TEST_CASE("host-local cost: a full network does not read its leases for each ADD
       net.put(concat("10.1.", i / 256, ".", i % 256), concat("id", i, "\r\neth0"));
     }
     REQUIRE(net.add("x").code() == 11);
-    return count_system_calls(
-        {.binary = our_plugin("host-local"), .verb = "ADD", .container_id = "y"}, net.conf());
+    return count_system_calls({.verb = "ADD", .container_id = "y"}, net.conf());
   };
   const int small = refused("10.1.0.0/24", 253);
   const int large = refused("10.1.0.0/20", 4093);
@@ -111,9 +102,7 @@ TEST_CASE("host-local disk: poorer file systems and kernels will do", "[host-loc
   const Network net(R"("subnet":"10.1.0.0/29")");
   std::filesystem::create_directories(net.dir());
   const auto call = [&](const char* verb, const char* id) {
-    return cni::test::run_refusing(
-        {.binary = our_plugin("host-local"), .verb = verb, .container_id = id}, net.conf(),
-        refusals);
+    return cni::test::run_refusing({.verb = verb, .container_id = id}, net.conf(), refusals);
   };
   for (int round = 0; round < 3; ++round) {
     REQUIRE(call("ADD", "a") == 0);

@@ -27,7 +27,6 @@ using cni::concat;
 using cni::Fd;
 using cni::test::eventually;
 using cni::test::Network;
-using cni::test::our_plugin;
 using cni::test::Outcome;
 
 namespace {
@@ -73,11 +72,7 @@ class Sandbox {
 
 Outcome add(const Network& net, const std::string& id, const std::string& netns,
             const std::string& args = "") {
-  return net.call(cni::test::Call{.binary = our_plugin("host-local"),
-                                  .verb = "ADD",
-                                  .container_id = id,
-                                  .netns = netns,
-                                  .args = args});
+  return net.call(cni::test::Call{.verb = "ADD", .container_id = id, .netns = netns, .args = args});
 }
 
 void fill(const Network& net, const std::string& prefix, const std::string& netns) {

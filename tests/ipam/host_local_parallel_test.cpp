@@ -157,10 +157,8 @@ TEST_CASE("host-local lock: the wait ends at the deadline and names the holder",
   {
     const StoppedHolder holder(net);
     for (const auto* verb : {"ADD", "DEL", "CHECK"}) {
-      const Outcome outcome = net.call(cni::test::Call{.binary = our_plugin("host-local"),
-                                                       .verb = verb,
-                                                       .container_id = "c1",
-                                                       .env = {"CNI_TIMEOUT_SECONDS=1"}});
+      const Outcome outcome = net.call(
+          cni::test::Call{.verb = verb, .container_id = "c1", .env = {"CNI_TIMEOUT_SECONDS=1"}});
       REQUIRE(outcome.code() == 11);
       REQUIRE_THAT(outcome.message(), contains((net.dir() / "lock").string()));
       REQUIRE_THAT(outcome.message(), contains(concat("held by pid ", holder.pid)));

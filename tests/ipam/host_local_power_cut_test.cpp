@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <functional>
 #include <set>
 
@@ -22,7 +21,6 @@ using cni::concat;
 using cni::test::Disk;
 using cni::test::Host;
 using cni::test::Network;
-using cni::test::our_plugin;
 using cni::test::Outcome;
 using cni::test::Recording;
 using cni::test::Refusal;
@@ -119,7 +117,7 @@ class PowerCuts {
     Recording recording(net_.data_dir(), kAttribute);
     calls(recording);
     host_.reboot();
-    const std::size_t stride = std::getenv("CNI_TEST_LONG") != nullptr ? 1 : 41;
+    const std::size_t stride = cni::test::takes_long() ? 1 : 41;
     std::size_t number = 0;
     each_power_cut(recording.before(), recording.changes(),
                    [&](const std::string& story, const Disk& disk) {
@@ -132,8 +130,7 @@ class PowerCuts {
   }
   void run(Recording& recording, const std::string& verb, const std::string& id,
            const std::string& members = "", const std::vector<Refusal>& refusals = {}) {
-    recording.run({.binary = our_plugin("host-local"), .verb = verb, .container_id = id},
-                  net_.conf_with(members), refusals);
+    recording.run({.verb = verb, .container_id = id}, net_.conf_with(members), refusals);
   }
 
  private:

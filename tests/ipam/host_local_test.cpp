@@ -9,7 +9,6 @@
 using cni::concat;
 using cni::test::contains;
 using cni::test::Network;
-using cni::test::our_plugin;
 using cni::test::Outcome;
 using cni::test::read_text;
 using cni::test::run;
@@ -122,8 +121,8 @@ TEST_CASE("host-local DEL: works with a configuration that ADD refuses", "[host-
   const std::string broken =
       concat(R"({"cniVersion":"1.1.0","name":"net1","ipam":{"dataDir":")", net.data_dir().string(),
              R"(","ranges":[[{"subnet":"10.1.0.0/33"}]],"resolvConf":"/nowhere"}})");
-  REQUIRE(run({.binary = our_plugin("host-local"), .verb = "ADD"}, broken).code() == 7);
-  REQUIRE(run({.binary = our_plugin("host-local"), .verb = "DEL", .args = "bad;"}, broken).ok());
+  REQUIRE(run({.verb = "ADD"}, broken).code() == 7);
+  REQUIRE(run({.verb = "DEL", .args = "bad;"}, broken).ok());
   REQUIRE(net.leases().empty());
 }
 
@@ -194,7 +193,7 @@ TEST_CASE("host-local: a FIFO in the place of a file hangs nobody", "[host-local
 TEST_CASE("host-local CHECK: compares prevResult with the leases", "[host-local]") {
   const Network net(R"("subnet":"10.1.0.0/24")");
   const auto check = [&](const char* address) {
-    return run({.binary = our_plugin("host-local"), .verb = "CHECK"},
+    return run({.verb = "CHECK"},
                net.conf_with(concat(R"(,"prevResult":{"cniVersion":"1.1.0","ips":[{"address":")",
                                     address, R"("}]})")));
   };
@@ -217,7 +216,7 @@ TEST_CASE("host-local GC: frees exactly what is not valid", "[host-local]") {
   net.put("10.1.0.101", "old2");
   net.put("notes.txt", "c3\r\neth0");
 
-  REQUIRE(run({.binary = our_plugin("host-local"), .verb = "GC"}, net.conf()).ok());
+  REQUIRE(run({.verb = "GC"}, net.conf()).ok());
   REQUIRE(net.leases().size() == 11);  // nothing is known: nothing is collected
 
   REQUIRE(net.gc({"c1/eth0", "c2/eth0", "old1/eth7"}).ok());
@@ -248,7 +247,7 @@ TEST_CASE("host-local: a dataDir that can be none", "[host-local]") {
   const cni::test::TempDir temp;
   cni::test::write_text(temp.path("file"), "");
   const auto call = [&](const char* verb, const std::string& dir) {
-    return run({.binary = our_plugin("host-local"), .verb = verb},
+    return run({.verb = verb},
                concat(R"({"cniVersion":"1.1.0","name":"net1","ipam":{"subnet":"10.1.0.0/24",)",
                       R"("dataDir":")", dir, "\"}}"));
   };
