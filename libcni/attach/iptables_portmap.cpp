@@ -3,6 +3,7 @@
 #include "attach/iptables_portmap.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 
 #include "attach/xtables.h"
@@ -24,6 +25,7 @@ constexpr std::string_view kMasqChain = "CNI-HOSTPORT-MASQ";
 constexpr std::string_view kPrefix = "CNI-DN-";
 constexpr std::string_view kOldPrefix = "CNI-SN-";  // of the reference before 0.7
 const std::string kLockDirectory = "/run/cnipp";
+const std::string kLock = kLockDirectory + "/iptables-portmap.lock";
 constexpr std::size_t kHashDigits = 21;
 constexpr std::size_t kMaxComment = 255;
 constexpr std::size_t kPortsInRule = 15;  // of the multiport match
@@ -304,10 +306,18 @@ std::string container_of(std::string_view rule, std::string_view network) {
 
 }  // namespace
 
+void require_free(Host& host, const Target& target, const Ports& ports) {
+  if (!std::filesystem::exists(kLock)) return;
+  for (const IpNet& net : ports.addresses) {
+    if (!xtables::may_have_chain(host, net.family(), kTable, kDnatChain)) continue;
+    require_free(xtables::save(net.family(), kTable), target, net, ports);
+  }
+}
+
 void add(const Target& target, const Ports& ports, bool& changed) {
   // Between reading and writing: two that both miss a shared chain would empty each other's.
   make_directories(kLockDirectory, 0700);
-  const FileLock lock = FileLock::acquire(concat(kLockDirectory, "/iptables-portmap.lock"));
+  const FileLock lock = FileLock::acquire(kLock);
   for (const IpNet& net : ports.addresses) add_family(target, net, ports, changed);
 }
 

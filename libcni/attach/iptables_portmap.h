@@ -41,6 +41,9 @@ struct Ports {
 /// that leads to another address, Error{kNotAvailable} when the programs are missing. `changed`
 /// tells, also after a throw, whether anything may have been: what the caller has to undo.
 void add(const Target& target, const Ports& ports, bool& changed);
+/// For a container whose ports are published by other means: throws as `add` does. Does nothing
+/// where `add` was not called since the boot.
+void require_free(Host& host, const Target& target, const Ports& ports);
 /// Of both families; returns the addresses that ports led to. Runs nothing when the kernel has no
 /// such chain.
 std::vector<IpAddress> remove(Host& host, const Target& target);

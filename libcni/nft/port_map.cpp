@@ -306,6 +306,18 @@ bool has(Socket& socket, const Owner& owner) {
   return find_owner(socket, our_layout(), owner.tag()).has_value();
 }
 
+void require_free(Socket& socket, const Owner& owner, const Ports& ports) {
+  const Layout& layout = our_layout();
+  const Entries wanted = entries_of(layout, owner, ports);
+  const std::vector<IpAddress> containers = containers_of(layout, wanted);
+  Entries found = find_at(socket, wanted);
+  // What leads to the address that is ours now belongs to nobody who lives.
+  std::erase_if(found, [&](const Entry& entry) {
+    return is_of_ports(layout, entry.set) && is_value_for(entry.element, containers);
+  });
+  require_free(layout, found, owner, {});
+}
+
 bool is_bound_by_another(Socket& socket, const Owner& owner, const IpAddress& host,
                          const PortMapping& mapping) {
   const std::vector<Bytes> keys{port_key(host, mapping)};

@@ -77,6 +77,8 @@ std::vector<IpAddress> remove(netlink::Socket& socket, const Owner& owner, const
 void check(netlink::Socket& socket, const Owner& owner, const Ports& ports);
 /// Whether the owner has anything here.
 [[nodiscard]] bool has(netlink::Socket& socket, const Owner& owner);
+/// For a container whose ports are published by other means: throws as `add` does.
+void require_free(netlink::Socket& socket, const Owner& owner, const Ports& ports);
 /// Whether another owner has this very port of this very address of the host.
 [[nodiscard]] bool is_bound_by_another(netlink::Socket& socket, const Owner& owner,
                                        const IpAddress& host, const PortMapping& mapping);

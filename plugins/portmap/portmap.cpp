@@ -117,6 +117,16 @@ struct Job {
   }
 };
 
+/// Neither backend sees what the other one made, and iptables' rules come first.
+void require_free_of_other_backend(Job& job) {
+  if (job.conf.backend == Backend::kNftables) {
+    iptables_portmap::require_free(job.host, iptables_target(job.request),
+                                   iptables_ports_of(job.conf, job.addresses));
+  } else if (job.host.has_nft()) {
+    port_map::require_free(job.host.nft(), job.owner, job.ports);
+  }
+}
+
 void publish(Job& job, Rollback& rollback, bool& nft_changed, bool& iptables_changed) {
   rollback.on_failure("unpublish ports", [&] {
     Host host;  // sockets of its own: a dump that was broken off would be in the way
@@ -147,6 +157,7 @@ Result add(const Request& request) {
   Job job(request, std::move(conf), previous);
   warn_of_unserved(job.conf, job.ports);
   if (job.ports.targets.empty()) return previous;
+  require_free_of_other_backend(job);
   bool nft_changed = false;
   bool iptables_changed = false;
   Rollback rollback;

@@ -101,7 +101,8 @@ TEST_CASE("portmap iptables: the reference's chains, comments and order", "[port
              Catch::Contains(concat(" -j DNAT --to-destination [", web.v6(), "]:80\n")));
 }
 
-TEST_CASE("portmap iptables: leads where nftables does", "[portmap][iptables][traffic]") {
+TEST_CASE("portmap iptables: leads where nftables does",
+          "[portmap][iptables][traffic][second-kernel]") {
   const IptablesHost host;
   const Container web("web");
   const Container sibling("sibling");
@@ -175,6 +176,29 @@ TEST_CASE("portmap iptables: ADD again, another address, conflicts", "[portmap][
   moved.add();
   CHECK_THAT(rules(), !Catch::Contains(web.v4() + ":"));
   CHECK_THAT(rules(), Catch::Contains(other.v4() + ":80"));
+}
+
+TEST_CASE("portmap: a port that the other backend leads elsewhere is a conflict",
+          "[portmap][iptables]") {
+  const IptablesHost host;
+  const Container web("web"), other("other");
+  const bool iptables_first = GENERATE(true, false);
+  const std::string first = iptables_first ? kIptables : "",
+                    second = iptables_first ? "" : kIptables;
+  INFO(first << " first");
+  const Attachment there = web.publish(kWeb, first);
+  const Snapshot before = snapshot_host().only("nft iptables");
+
+  const Attachment wanted = other.portmap(portmap_conf(mapping(8080, 1), second));
+  const Output output = wanted.run("ADD");
+  CHECK(code_of(output) == 102);
+  CHECK_THAT(message_of(output), Catch::Contains("tcp 8080"));
+  CHECK_THAT(message_of(output), Catch::Contains("web"));
+  CHECK(difference(before, snapshot_host().only("nft iptables")) == "");
+
+  other.publish(mapping(8080, 1, "udp"), second).del();
+  there.del();
+  CHECK(wanted.run("ADD").ok());
 }
 
 TEST_CASE("portmap iptables: more than 15 ports", "[portmap][iptables]") {
@@ -296,7 +320,7 @@ TEST_CASE("portmap iptables: the same rules as the reference", "[portmap][iptabl
 }
 
 TEST_CASE("portmap: CHECKs, DELetes and collects what the reference made with iptables",
-          "[portmap][iptables][oracle]") {
+          "[portmap][iptables][oracle][second-kernel]") {
   require_reference("portmap");
   const IptablesHost host;
   const Container web("web");
