@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# cni_add_test(NAME LABEL label [SECOND_KERNEL] [TIMEOUT s] [LIBRARIES lib...] [DEPENDS target...]
-#   SOURCES file...)
+# cni_add_test(NAME LABEL label [SECOND_KERNEL] [SECOND_KERNEL_TAGGED] [TIMEOUT s] [LIBRARIES lib...]
+#   [DEPENDS target...] SOURCES file...)
 #   A Catch2 program; every case becomes one ctest, run in its own process. Exit status 77 means
 #   skipped. SECOND_KERNEL: tools/test runs it under Debian's stock kernel too, emulated, five to
-#   twenty times slower: for programs that take a few seconds at most.
+#   twenty times slower: for programs that take a few seconds at most. SECOND_KERNEL_TAGGED: of the
+#   program's cases only those with the tag [second-kernel].
 find_package(Catch2 REQUIRED)
 include(Catch)
 
@@ -15,14 +16,12 @@ if(Catch2_VERSION VERSION_GREATER_EQUAL 3)
 endif()
 
 function(cni_add_test name)
-  cmake_parse_arguments(arg "SECOND_KERNEL" "LABEL;TIMEOUT" "SOURCES;LIBRARIES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(arg "SECOND_KERNEL;SECOND_KERNEL_TAGGED" "LABEL;TIMEOUT" "SOURCES;LIBRARIES;DEPENDS" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
-  if(arg_SECOND_KERNEL)
-    # One label, since catch_discover_tests takes no list; ctest -L finds either word in it.
-    string(APPEND arg_LABEL ", second-kernel")
-    math(EXPR arg_TIMEOUT "${arg_TIMEOUT} * 5")
+  if(NOT arg_LABEL STREQUAL "unit")
+    math(EXPR arg_TIMEOUT "${arg_TIMEOUT} * 5")  # emulated, under the second kernel
   endif()
   add_executable(${name} ${arg_SOURCES})
   set_target_properties(${name} PROPERTIES
@@ -33,6 +32,18 @@ function(cni_add_test name)
   if(arg_DEPENDS)
     add_dependencies(${name} ${arg_DEPENDS})
   endif()
-  catch_discover_tests(${name} TEST_PREFIX "${name}: " DISCOVERY_MODE PRE_TEST
-    PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABEL}")
+  set(properties SKIP_RETURN_CODE 77 TIMEOUT ${arg_TIMEOUT} LABELS)
+  set(discovery TEST_PREFIX "${name}: " DISCOVERY_MODE PRE_TEST)
+  # One label, since catch_discover_tests takes no list; ctest -L finds either word in it.
+  set(both "${arg_LABEL}, second-kernel")
+  if(arg_SECOND_KERNEL)
+    catch_discover_tests(${name} ${discovery} PROPERTIES ${properties} "${both}")
+  elseif(arg_SECOND_KERNEL_TAGGED)
+    catch_discover_tests(${name} TEST_SPEC "[second-kernel]" ${discovery}
+      PROPERTIES ${properties} "${both}")
+    catch_discover_tests(${name} TEST_SPEC "~[second-kernel]" ${discovery}
+      PROPERTIES ${properties} "${arg_LABEL}")
+  else()
+    catch_discover_tests(${name} ${discovery} PROPERTIES ${properties} "${arg_LABEL}")
+  endif()
 endfunction()

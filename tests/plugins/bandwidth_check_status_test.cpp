@@ -110,7 +110,8 @@ TEST_CASE("bandwidth CHECK: an ifb with another MAC than prevResult says", "[ban
   checked.require_noticed("true", "MAC");
 }
 
-TEST_CASE("bandwidth CHECK: notices a changed fq_codel, where there is one", "[bandwidth][check]") {
+TEST_CASE("bandwidth CHECK: notices a changed fq_codel, where there is one",
+          "[bandwidth][check][second-kernel]") {
   const Checked checked;
   const std::string handle = checked.handle_of("host0");
   if (handle != "cc1:") {

@@ -39,7 +39,8 @@ cni::Json port_data(const Added& added) {
 
 }  // namespace
 
-TEST_CASE("bridge ADD: the complete state of a dual-stack attachment", "[bridge][add]") {
+TEST_CASE("bridge ADD: the complete state of a dual-stack attachment",
+          "[bridge][add][second-kernel]") {
   const Added added(bridge_conf(concat(R"("mtu":1400,)", kDualStack)));
   const auto inside = added.inside();
   // The host's side.

@@ -8,7 +8,6 @@
 #include "base/concat.h"
 #include "plugins/fixture.h"
 #include "support/catch.h"
-#include "support/skip.h"
 #include "support/traffic.h"
 
 using namespace cni::test;  // NOLINT(google-build-using-namespace): the vocabulary under test
@@ -25,10 +24,7 @@ struct VlanHost {
   TestSandbox first{"c1"}, second{"c2"};
 
   VlanHost() {
-    const Output probe =
-        run({.argv = {"ip", "link", "add", "probe", "type", "bridge", "vlan_filtering", "1"}});
-    if (!probe.ok()) skip("this kernel has no bridge VLAN filtering");
-    tool("ip link del probe");
+    require_vlan_filtering();
     host.enable_forwarding();
   }
 };

@@ -42,8 +42,8 @@ std::string firewall_conf(std::string_view members, std::string_view version,
 }
 
 std::string Network::bridge_document() const {
-  return bridge_conf(concat(R"("bridge":")", bridge, R"(","isDefaultGateway":true,"ipMasq":)",
-                            masquerade ? "true" : "false",
+  return bridge_conf(concat(R"("bridge":")", bridge, R"(","vlan":)", vlan,
+                            R"(,"isDefaultGateway":true,"ipMasq":)", masquerade ? "true" : "false",
                             R"(,"ipam":{"type":"host-local","ranges":[[{"subnet":"10.1.)", number,
                             R"(.0/24"}],[{"subnet":"2001:db8:)", number, R"(::/64"}]]})"),
                      "1.1.0", name);

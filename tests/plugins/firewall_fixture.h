@@ -27,6 +27,7 @@ struct Network {
   int number = 2;  // 10.1.<number>.0/24, 2001:db8:<number>::/64
   std::string firewall = {};
   bool masquerade = false;
+  int vlan = 0;
 
   [[nodiscard]] std::string bridge_document() const;
   [[nodiscard]] std::string firewall_document() const;

@@ -150,7 +150,7 @@ TEST_CASE("firewall connectivity: a table of the administrator's that drops",
 }
 
 TEST_CASE("firewall isolated: inside a bridge without br_netfilter, link-local too",
-          "[firewall][matrix]") {
+          "[firewall][matrix][second-kernel]") {
   const TestHost host;
   const char* const called = GENERATE("0", "1");
   host.net().set_sysctl("net/bridge/bridge-nf-call-iptables", called);
@@ -181,6 +181,30 @@ TEST_CASE("firewall isolated: inside a bridge without br_netfilter, link-local t
   CHECK(is_kept_from(a.net(), b.net(), b.v4()));
   CHECK(is_kept_from(a.net(), b.net(), b.v6()));
   CHECK(can_ping(a.net(), "10.1.2.1"));
+}
+
+TEST_CASE("firewall same-bridge: a VLAN with a leg is a bridge of its own",
+          "[firewall][matrix][second-kernel]") {
+  const TestHost host;
+  require_vlan_filtering();
+  host.enable_forwarding();
+  const std::string members = R"("ingressPolicy":"same-bridge")";
+  const Network red{.name = "red", .firewall = members, .vlan = 100};
+  const Network blue{.name = "blue", .number = 3, .firewall = members, .vlan = 200};
+  const Pod a(red, "a"), b(red, "b"), c(blue, "c");
+  REQUIRE(ports_of("cni0").size() == 5);  // three containers, two legs
+  REQUIRE(reaches(a.net(), c.net(), c.v4()));
+  a.admit();
+  b.admit();
+  c.admit();
+  CHECK(is_kept_from(a.net(), c.net(), c.v4()));
+  CHECK(is_kept_from(c.net(), a.net(), a.v6()));
+  CHECK(reaches(a.net(), b.net(), b.v4()));
+  CHECK(can_ping(a.net(), "10.1.2.1"));
+  CHECK(can_ping(c.net(), "2001:db8:3::1"));
+  CHECK(c.firewall("CHECK").ok());
+  CHECK(c.firewall("DEL").ok());
+  CHECK(a.firewall("CHECK").ok());
 }
 
 TEST_CASE("firewall open: a port that is published gets through a host that drops",

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "model/ip.h"
 #include "support/command.h"
+#include "support/skip.h"
 
 namespace cni::test {
 
@@ -187,6 +188,13 @@ std::vector<std::string> processes_here() {
     }
   }
   return out;
+}
+
+void require_vlan_filtering() {
+  const Output probe =
+      run({.argv = {"ip", "link", "add", "probe", "type", "bridge", "vlan_filtering", "1"}});
+  if (!probe.ok()) skip("this kernel has no bridge VLAN filtering");
+  tool("ip link del probe");
 }
 
 void wait_for_addresses() {

@@ -85,6 +85,9 @@ Output run_gc(const std::string& conf, const std::vector<std::string>& valid_ids
 /// Processes in the current network namespace other than this one: "pid name".
 [[nodiscard]] std::vector<std::string> processes_here();
 
+/// Skips the test where the kernel's bridges have no VLANs.
+void require_vlan_filtering();
+
 /// Waits until the kernel has finished with new IPv6 addresses of the host, which it does later.
 void wait_for_addresses();
 

@@ -320,7 +320,7 @@ TEST_CASE("portmap iptables: the same rules as the reference", "[portmap][iptabl
 }
 
 TEST_CASE("portmap: CHECKs, DELetes and collects what the reference made with iptables",
-          "[portmap][iptables][oracle][second-kernel]") {
+          "[portmap][iptables][oracle]") {
   require_reference("portmap");
   const IptablesHost host;
   const Container web("web");

@@ -5,6 +5,7 @@
 #include "base/concat.h"
 #include "plugins/portmap_fixture.h"
 #include "support/catch.h"
+#include "support/skip.h"
 
 using namespace cni::test;  // NOLINT(google-build-using-namespace): the vocabulary under test
 using cni::concat;
@@ -30,7 +31,8 @@ Seen udp(const TestNamespace& client, const Container& server, std::string_view 
 
 }  // namespace
 
-TEST_CASE("portmap: from outside, the client's address is seen", "[portmap][traffic]") {
+TEST_CASE("portmap: from outside, the client's address is seen",
+          "[portmap][traffic][second-kernel]") {
   const PortHost host;
   const Container web("web");
   web.publish(kWeb);
@@ -39,6 +41,20 @@ TEST_CASE("portmap: from outside, the client's address is seen", "[portmap][traf
   CHECK(tcp(outside, web, kHostV6) == OutsideHost::kV6);
   CHECK(udp(outside, web, kHostV4) == OutsideHost::kV4);
   CHECK(udp(outside, web, kHostV6) == OutsideHost::kV6);
+}
+
+TEST_CASE("portmap: SCTP, with either backend", "[portmap][traffic][second-kernel]") {
+  if (!kernel_has_sctp()) skip("this kernel has no SCTP");
+  const std::string members = GENERATE("", R"("backend":"iptables")");
+  INFO(members);
+  const PortHost host;
+  const Container web("web");
+  web.publish(mapping(8080, 80, "sctp"), members);
+  const auto seen_at = [&](const std::string& address) {
+    return sctp_peer_seen({host.outside.net(), web.net(), address, 8080, kTrafficPatience, 80});
+  };
+  CHECK(seen_at(kHostV4) == OutsideHost::kV4);
+  CHECK(seen_at(kHostV6) == OutsideHost::kV6);
 }
 
 TEST_CASE("portmap: from the host itself, every local address", "[portmap][traffic]") {

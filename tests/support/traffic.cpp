@@ -24,9 +24,9 @@ using Clock = std::chrono::steady_clock;
 constexpr std::string_view kLine = "hello\n";
 
 // A socket belongs to the namespace it was made in, so both ends can live in this process.
-Fd make_socket(const TestNamespace& net, int type) {
+Fd make_socket(const TestNamespace& net, int type, int protocol = 0) {
   return net.run([&] {
-    const int fd = ::socket(AF_INET6, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const int fd = ::socket(AF_INET6, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
     if (fd < 0) throw_errno("socket");
     const int off = 0;
     ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
@@ -88,21 +88,13 @@ bool pass_line(const Fd& from, const Fd& to, Clock::time_point until) {
   return n > 0 && std::string_view(buffer.data(), static_cast<std::size_t>(n)) == kLine;
 }
 
-}  // namespace
-
-bool can_ping(const TestNamespace& from, std::string_view address) {
-  return run({.argv = {"ping", "-n", "-q", "-c", "1", "-w", "10", std::string(address)},
-              .net = &from})
-      .ok();
-}
-
-std::optional<std::string> tcp_peer_seen(const Path& path) {
+std::optional<std::string> peer_seen(const Path& path, int protocol) {
   const auto until = Clock::now() + path.patience;
-  const Fd listener = make_socket(path.server, SOCK_STREAM);
+  const Fd listener = make_socket(path.server, SOCK_STREAM, protocol);
   bind_to(listener, server_port(path));
   if (::listen(listener.get(), 1) != 0) throw_errno("listen");
 
-  const Fd client = make_socket(path.client, SOCK_STREAM);
+  const Fd client = make_socket(path.client, SOCK_STREAM, protocol);
   if (path.client_port != 0) bind_to(client, path.client_port);
   const sockaddr_in6 target = endpoint(path.address, path.port);
   if (::connect(client.get(), generic(target), sizeof target) != 0 && errno != EINPROGRESS) {
@@ -116,6 +108,24 @@ std::optional<std::string> tcp_peer_seen(const Path& path) {
   if (!ready(client, POLLOUT, until)) return std::nullopt;
   if (!pass_line(client, server, until) || !pass_line(server, client, until)) return std::nullopt;
   return text(peer);
+}
+
+}  // namespace
+
+bool can_ping(const TestNamespace& from, std::string_view address) {
+  return run({.argv = {"ping", "-n", "-q", "-c", "1", "-w", "10", std::string(address)},
+              .net = &from})
+      .ok();
+}
+
+std::optional<std::string> tcp_peer_seen(const Path& path) { return peer_seen(path, IPPROTO_TCP); }
+
+std::optional<std::string> sctp_peer_seen(const Path& path) {
+  return peer_seen(path, IPPROTO_SCTP);
+}
+
+bool kernel_has_sctp() {
+  return Fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP)).valid();
 }
 
 std::optional<std::string> udp_peer_seen(const Path& path) {

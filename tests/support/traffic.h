@@ -29,6 +29,8 @@ struct Path {
   unsigned short client_port = 0;  // where the client sends from, if not from any
 };
 [[nodiscard]] std::optional<std::string> tcp_peer_seen(const Path& path);
+[[nodiscard]] std::optional<std::string> sctp_peer_seen(const Path& path);
+[[nodiscard]] bool kernel_has_sctp();
 [[nodiscard]] std::optional<std::string> udp_peer_seen(const Path& path);
 
 }  // namespace cni::test
