@@ -85,8 +85,7 @@ Snapshot without_passing_flags(Snapshot snapshot) {
                std::string::npos;
   });
   for (auto& line : snapshot.lines) {
-    for (const std::string_view flag :
-         {R"("linkdown" )", "nodad:true ", "tentative:true ", "noprefixroute:true "}) {
+    for (const std::string_view flag : {R"("linkdown" )", "nodad:true ", "noprefixroute:true "}) {
       const auto at = line.find(flag);
       if (at != std::string::npos) line.erase(at, flag.size());
     }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -143,10 +144,17 @@ OutsideHost::OutsideHost(const TestHost& host) : net_(TestNamespace::create()) {
   at(net_, kV4, kV6);
   tool(concat("ip route add default via ", kV4));
   tool(concat("ip route add default via ", kV6));
-  const bool up = eventually([] {
-    const Json links = tool_json("ip -j link show uplink");
-    return links.root().items().at(0)["operstate"].string() == "UP";
-  });
+  // Up, and the link-local address, which the kernel adds by itself after that, is usable.
+  const auto is_settled = [](const TestNamespace& net) {
+    const Json links = tool_json("ip -j addr show uplink", &net);
+    const JsonRef link = links.root().items().at(0);
+    const auto addresses = link["addr_info"].items();
+    return link["operstate"].string() == "UP" &&
+           std::any_of(addresses.begin(), addresses.end(), [](const JsonRef& address) {
+             return address["scope"].string() == "link" && !address["tentative"].bool_or(false);
+           });
+  };
+  const bool up = eventually([&] { return is_settled(host.net()) && is_settled(net_); });
   if (!up) throw Error(ErrorCode::kInternal, "test host: the uplink does not come up");
 }
 

@@ -40,6 +40,7 @@ const std::set<std::string, std::less<>> kNoise = {"ifindex",
                                                    "hold_timer",
                                                    "refcnt",
                                                    "used",
+                                                   "tentative",
                                                    "bytes",
                                                    "packets"};
 
