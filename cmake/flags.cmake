@@ -30,7 +30,14 @@ if(CNI_STATIC)
   target_link_options(cni_flags INTERFACE -static-pie)
   # A tenth of the size of the usual relocation table, and fewer pages to be read at start.
   check_linker_flag(CXX -Wl,-z,pack-relative-relocs CNI_HAVE_PACKED_RELOCATIONS)
-  if(CNI_HAVE_PACKED_RELOCATIONS)
+  # What a short call runs lies side by side, and few pages are touched; only lld can do it for the
+  # C library too. tools/startup-order made the list.
+  check_linker_flag(CXX "-fuse-ld=lld;-Wl,--pack-dyn-relocs=relr" CNI_HAVE_LLD)
+  if(CNI_HAVE_LLD)
+    target_link_options(cni_flags INTERFACE -fuse-ld=lld -Wl,--pack-dyn-relocs=relr
+      -Wl,--symbol-ordering-file=${PROJECT_SOURCE_DIR}/cmake/startup-order.txt
+      -Wl,--no-warn-symbol-ordering)
+  elseif(CNI_HAVE_PACKED_RELOCATIONS)
     target_link_options(cni_flags INTERFACE -Wl,-z,pack-relative-relocs)
   endif()
 else()
@@ -38,8 +45,6 @@ else()
   include(CheckPIESupported)
   check_pie_supported(LANGUAGES CXX)
 endif()
-target_link_options(cni_flags INTERFACE $<$<CONFIG:Release>:-s>)
-
 if(CNI_SANITIZE)
   set(sanitize -fsanitize=address,undefined -fno-sanitize-recover=undefined
       -fno-omit-frame-pointer)

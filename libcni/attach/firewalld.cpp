@@ -27,8 +27,8 @@ namespace {
 using dbus::Answer;
 using dbus::SystemBus;
 
-const std::string kName = "org.fedoraproject.FirewallD1";
-const std::string kFolder = "/run/cnipp/firewalld";
+constexpr const char* kName = "org.fedoraproject.FirewallD1";
+constexpr const char* kFolder = "/run/cnipp/firewalld";
 constexpr std::chrono::milliseconds kProbePatience{2000};
 
 /// What is known of a source of ours.
@@ -72,7 +72,7 @@ std::vector<Record> list_records() {
   struct Close {
     void operator()(DIR* folder) const noexcept { ::closedir(folder); }
   };
-  const std::unique_ptr<DIR, Close> folder(::opendir(kFolder.c_str()));
+  const std::unique_ptr<DIR, Close> folder(::opendir(kFolder));
   if (!folder) return out;
   while (const dirent* const entry = ::readdir(folder.get())) {
     const std::string name = entry->d_name;
@@ -211,7 +211,7 @@ void add(const Owner& owner, const std::vector<IpAddress>& addresses, const std:
 }
 
 void remove(const Owner& owner, const std::vector<IpAddress>& likely, const std::string& zone) {
-  const bool recorded = ::access(kFolder.c_str(), F_OK) == 0;
+  const bool recorded = ::access(kFolder, F_OK) == 0;
   if (!recorded && (likely.empty() || zone.empty())) return;
   const FileLock lock = lock_records();
   std::vector<Record> own, unknown;
@@ -247,7 +247,7 @@ void check(const Owner& owner, const std::vector<IpAddress>& addresses, const st
 }
 
 void collect(std::string_view network, const std::function<bool(std::string_view tag)>& keep) {
-  if (::access(kFolder.c_str(), F_OK) != 0) return;
+  if (::access(kFolder, F_OK) != 0) return;
   const FileLock lock = lock_records();
   const std::string prefix = Owner::network_tag(network);
   std::vector<Record> dead = list_records();

@@ -16,13 +16,17 @@ namespace {
 
 // The reference's nftables backend: one rule per address in this chain, with a comment that begins
 // with the owner's tag.
-const nft::Table kReferenceTable{nft::TableFamily::kInet, "cni_plugins_masquerade"};
 constexpr std::string_view kReferenceChain = "masq_checks";
+
+const nft::Table& reference_table() {
+  static const nft::Table table{nft::TableFamily::kInet, "cni_plugins_masquerade"};
+  return table;
+}
 
 std::vector<nft::StoredRule> reference_rules(Host& host) {
   if (!host.has_nft()) return {};
-  if (!nft::has_chain(host.nft(), kReferenceTable, kReferenceChain)) return {};
-  return nft::list_rules(host.nft(), kReferenceTable, kReferenceChain);
+  if (!nft::has_chain(host.nft(), reference_table(), kReferenceChain)) return {};
+  return nft::list_rules(host.nft(), reference_table(), kReferenceChain);
 }
 
 void remove_reference_rules(Host& host, const std::function<bool(std::string_view tag)>& chosen) {
@@ -32,7 +36,7 @@ void remove_reference_rules(Host& host, const std::function<bool(std::string_vie
     nft::Transaction transaction;
     for (const nft::StoredRule& rule : reference_rules(host)) {
       if (!chosen(Owner::tag_of(rule.comment))) continue;
-      nft::delete_rule(transaction, kReferenceTable, kReferenceChain, rule.handle);
+      nft::delete_rule(transaction, reference_table(), kReferenceChain, rule.handle);
     }
     if (transaction.empty()) return true;
     const int error = transaction.try_commit(host.nft(), seen);

@@ -10,10 +10,10 @@
 namespace cni::reference_portmap {
 namespace {
 
-const nft::Table kTables[] = {{nft::TableFamily::kIpv4, "cni_hostport"},
-                              {nft::TableFamily::kIpv6, "cni_hostport"}};
 constexpr std::string_view kPorts = "hostports";
 constexpr std::string_view kChains[] = {kPorts, "hostip_hostports", "masquerading"};
+
+nft::Table table_of(nft::TableFamily family) { return {family, "cni_hostport"}; }
 
 bool mentions(const nft::StoredRule& rule, const IpAddress& address) {
   return std::ranges::any_of(rule.constants, [&](const auto& constant) {
@@ -52,7 +52,8 @@ void remove_from(netlink::Socket& socket, const nft::Table& table, std::string_v
 
 void remove(Host& host, std::string_view container_id, const std::vector<IpAddress>& addresses) {
   if (!host.has_nft()) return;
-  for (const nft::Table& table : kTables) {
+  for (const nft::TableFamily family : {nft::TableFamily::kIpv4, nft::TableFamily::kIpv6}) {
+    const nft::Table table = table_of(family);
     if (!nft::has_chain(host.nft(), table, kPorts)) continue;
     remove_from(host.nft(), table, container_id, addresses);
   }
@@ -60,7 +61,8 @@ void remove(Host& host, std::string_view container_id, const std::vector<IpAddre
 
 std::size_t count(Host& host, std::string_view container_id, const IpAddress& address) {
   if (!host.has_nft()) return 0;
-  const auto rules = nft::list_rules(host.nft(), kTables[address.is_v4() ? 0 : 1], kPorts);
+  const auto family = address.is_v4() ? nft::TableFamily::kIpv4 : nft::TableFamily::kIpv6;
+  const auto rules = nft::list_rules(host.nft(), table_of(family), kPorts);
   return static_cast<std::size_t>(std::ranges::count_if(
       rules, [&](const auto& rule) { return is_chosen(rule, container_id, {address}); }));
 }

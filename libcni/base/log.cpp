@@ -31,7 +31,6 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
 struct State {
   Options options;
   std::unique_ptr<spdlog::logger> logger;
-  std::string context;
 };
 
 State& state() {
@@ -79,10 +78,12 @@ void open_logger(State& s) {
   s.logger = std::make_unique<spdlog::logger>(s.options.plugin, sink);
   s.logger->set_level(spdlog::level::debug);
   s.logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
-  const Options& o = s.options;
-  s.context = concat(" pid=", ::getpid(), field("plugin", o.plugin), field("verb", o.verb),
-                     field("network", o.network), field("container", o.container_id),
-                     field("ifname", o.ifname));
+}
+
+std::string context(const Options& o) {
+  return concat(" pid=", ::getpid(), field("plugin", o.plugin), field("verb", o.verb),
+                field("network", o.network), field("container", o.container_id),
+                field("ifname", o.ifname));
 }
 
 void write_line(Level level, std::string_view text) noexcept {
@@ -90,7 +91,7 @@ void write_line(Level level, std::string_view text) noexcept {
     State& s = state();
     if (level < s.options.level) return;
     if (!s.logger) open_logger(s);
-    const std::string line = concat(text, s.context);
+    const std::string line = concat(text, context(s.options));
     s.logger->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
     s.logger->flush();
   } catch (...) {
@@ -127,6 +128,9 @@ void debug(std::string_view text) noexcept { write_line(Level::kDebug, text); }
 void info(std::string_view text) noexcept { write_line(Level::kInfo, text); }
 void warn(std::string_view text) noexcept { write_line(Level::kWarn, text); }
 void error(std::string_view text) noexcept { write_line(Level::kError, text); }
+
+As::As(std::string_view plugin) : before_(plugin) { state().options.plugin.swap(before_); }
+As::~As() { state().options.plugin.swap(before_); }
 
 Step::Step(std::string_view what) {
   if (!enabled(Level::kInfo)) return;

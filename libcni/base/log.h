@@ -30,6 +30,18 @@ void info(std::string_view text) noexcept;
 void warn(std::string_view text) noexcept;
 void error(std::string_view text) noexcept;
 
+/// While it lives, lines carry another plugin's name: a delegate that runs in this process.
+class [[nodiscard]] As {
+ public:
+  explicit As(std::string_view plugin);
+  As(const As&) = delete;
+  As& operator=(const As&) = delete;
+  ~As();
+
+ private:
+  std::string before_;
+};
+
 /// One step of a verb: its end writes an info line with the time it took (us). A step that ends by
 /// an exception says "failed". Costs two clock reads when logging is off.
 class [[nodiscard]] Step {

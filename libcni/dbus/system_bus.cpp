@@ -25,7 +25,8 @@ using std::chrono::milliseconds;
 constexpr std::string_view kDefaultAddress = "unix:path=/run/dbus/system_bus_socket";
 constexpr std::string_view kVariable = "DBUS_SYSTEM_BUS_ADDRESS";
 constexpr std::size_t kMaxLine = 16384;  // of the authentication
-const std::string kBus = "org.freedesktop.DBus", kBusPath = "/org/freedesktop/DBus";
+constexpr const char* kBus = "org.freedesktop.DBus";
+constexpr const char* kBusPath = "/org/freedesktop/DBus";
 
 std::string configured_address() {
   const char* const set = std::getenv(std::string(kVariable).c_str());

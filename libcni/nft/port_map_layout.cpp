@@ -22,16 +22,19 @@ constexpr Hook kOutput{"nat", NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST + 5};
 constexpr Hook kPostrouting{"nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC - 5};
 constexpr Hook kRaw{"filter", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW};
 
-const std::string kPortsChain = "hostports";
-const std::string kPreroutingChain = "hostport-prerouting";
-const std::string kOutputChain = "hostport-output";
-const std::string kPostroutingChain = "hostport-postrouting";
-const std::string kMartiansChain = "hostport-martians";
-const std::string kLoopbackChain = "hostport-loopback";
-const std::string kSnatV4Chain = "hostport-snat4";
-const std::string kSnatV6Chain = "hostport-snat6";
-const std::string kSnatAllChain = "hostport-snat-all";
-const std::string kSnatNoneChain = "hostport-snat-none";
+constexpr std::string_view kPortsChain = "hostports";
+constexpr std::string_view kPreroutingChain = "hostport-prerouting";
+constexpr std::string_view kOutputChain = "hostport-output";
+constexpr std::string_view kPostroutingChain = "hostport-postrouting";
+constexpr std::string_view kMartiansChain = "hostport-martians";
+constexpr std::string_view kLoopbackChain = "hostport-loopback";
+constexpr std::string_view kSnatV4Chain = "hostport-snat4";
+constexpr std::string_view kSnatV6Chain = "hostport-snat6";
+constexpr std::string_view kSnatAllChain = "hostport-snat-all";
+constexpr std::string_view kSnatNoneChain = "hostport-snat-none";
+constexpr std::string_view kSharedChains[] = {
+    kPortsChain,    kSnatV4Chain,     kSnatV6Chain, kSnatAllChain,     kSnatNoneChain,
+    kLoopbackChain, kPreroutingChain, kOutputChain, kPostroutingChain, kMartiansChain};
 constexpr std::string_view kConditionsPrefix = "hostport-if";
 constexpr std::size_t kHashDigits = 15;  // an interface name without its NUL
 
@@ -76,7 +79,7 @@ Bytes service_key(const PortMapping& mapping) {
   return key;
 }
 
-const std::string& snat_chain(Snat snat, Family family) {
+std::string_view snat_chain(Snat snat, Family family) {
   if (snat == Snat::kNone) return kSnatNoneChain;
   if (snat == Snat::kAll) return kSnatAllChain;
   return family == Family::kV4 ? kSnatV4Chain : kSnatV6Chain;
@@ -98,7 +101,7 @@ void add_target(const Layout& layout, const Owner& owner, const Target& target, 
   }
   Bytes address;
   append_address(address, target.container);
-  out.push_back({&sets.targets, {address, {}, snat_chain(snat, sets.family), {}}});
+  out.push_back({&sets.targets, {address, {}, std::string(snat_chain(snat, sets.family)), {}}});
   if (snat != Snat::kNeeded) return;
   Bytes pair = address;
   append_address(pair, target.container);
@@ -147,7 +150,7 @@ class RuleWriter {
         rule.match_redirected().match_family(family);
         rule.load_destination(family).lookup_verdict(sets.targets.name);
       });
-      const std::string& chain = snat_chain(Snat::kNeeded, family);
+      const std::string_view chain = snat_chain(Snat::kNeeded, family);
       append(chain, "from the host's loopback",
              [&](Rule& rule) { rule.match_source(loopback(family)).masquerade(); });
       append(chain, "back to its sender", [&](Rule& rule) {
@@ -292,9 +295,7 @@ void create_conditions(Transaction& transaction, const Layout& layout, const Own
 }
 
 const std::vector<std::string>& shared_chains() {
-  static const std::vector<std::string> chains{
-      kPortsChain,    kSnatV4Chain,     kSnatV6Chain, kSnatAllChain,     kSnatNoneChain,
-      kLoopbackChain, kPreroutingChain, kOutputChain, kPostroutingChain, kMartiansChain};
+  static const std::vector<std::string> chains(std::begin(kSharedChains), std::end(kSharedChains));
   return chains;
 }
 

@@ -14,10 +14,14 @@ namespace {
 
 using netlink::Socket;
 
-const Table kTable{TableFamily::kBridge, "nat"};
 constexpr std::string_view kBaseChain = "PREROUTING";
 constexpr std::string_view kPrefix = "cni-br-iface-";
 constexpr std::size_t kMaxChainName = 255;
+
+const Table& table() {
+  static const Table table{TableFamily::kBridge, "nat"};
+  return table;
+}
 
 std::string chain_of(const Attachment& attachment) {
   return concat(kPrefix, attachment.container_id, "-", attachment.ifname);
@@ -38,16 +42,16 @@ void remove_jumps(Socket& socket, const std::function<bool(const StoredRule&)>& 
     const std::uint32_t seen = generation(socket);
     Transaction transaction;
     std::vector<std::string> chains;
-    for (const StoredRule& rule : list_rules(socket, kTable, kBaseChain)) {
+    for (const StoredRule& rule : list_rules(socket, table(), kBaseChain)) {
       if (!rule.jump.starts_with(kPrefix) || !chosen(rule)) continue;
-      delete_rule(transaction, kTable, kBaseChain, rule.handle);
+      delete_rule(transaction, table(), kBaseChain, rule.handle);
       // An ADD that was repeated has made its jump twice.
       if (std::ranges::find(chains, rule.jump) == chains.end()) chains.push_back(rule.jump);
     }
     for (const std::string& chain : chains) {
-      delete_chain(transaction, kTable, chain);
+      delete_chain(transaction, table(), chain);
       const std::string mac_chain = mac_chain_of(chain);
-      if (has_chain(socket, kTable, mac_chain)) delete_chain(transaction, kTable, mac_chain);
+      if (has_chain(socket, table(), mac_chain)) delete_chain(transaction, table(), mac_chain);
     }
     if (transaction.empty()) return true;
     const int error = transaction.try_commit(socket, seen);
@@ -60,20 +64,20 @@ void remove_jumps(Socket& socket, const std::function<bool(const StoredRule&)>& 
 
 void remove(Socket& socket, const Attachment& attachment) {
   const std::string chain = chain_of(attachment);
-  if (mac_chain_of(chain).size() > kMaxChainName || !has_chain(socket, kTable, chain)) return;
+  if (mac_chain_of(chain).size() > kMaxChainName || !has_chain(socket, table(), chain)) return;
   remove_jumps(socket, [&](const StoredRule& rule) { return rule.jump == chain; });
 }
 
 bool holds(Socket& socket, const Attachment& attachment, const std::string& port, const Mac& mac) {
   const std::string chain = chain_of(attachment);
   const std::string mac_chain = mac_chain_of(chain);
-  if (mac_chain.size() > kMaxChainName || !has_chain(socket, kTable, chain)) return false;
+  if (mac_chain.size() > kMaxChainName || !has_chain(socket, table(), chain)) return false;
   const auto jumps = [&](std::string_view from, std::string_view to, std::string_view only_port) {
-    return std::ranges::any_of(list_rules(socket, kTable, from), [&](const StoredRule& rule) {
+    return std::ranges::any_of(list_rules(socket, table(), from), [&](const StoredRule& rule) {
       return rule.jump == to && port_of(rule) == only_port;
     });
   };
-  const auto last = list_rules(socket, kTable, mac_chain);
+  const auto last = list_rules(socket, table(), mac_chain);
   const std::vector<std::uint8_t> address(mac.bytes.begin(), mac.bytes.end());
   return jumps(kBaseChain, chain, port) && jumps(chain, mac_chain, "") && last.size() == 2 &&
          last.front().constants == decltype(StoredRule::constants){address} &&

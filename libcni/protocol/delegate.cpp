@@ -7,6 +7,7 @@
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "protocol/suite.h"
 
 namespace cni {
 namespace {
@@ -23,11 +24,22 @@ std::string ipam_type(const Request& request) {
   }
 }
 
-void run_ipam(const Request& request, Command command) {
+using Verb = void (*Plugin::*)(const Request&);
+
+const Plugin* in_this_file(const Request& request, const std::string& type) {
+  return suite::at(find_plugin(type, request.path), type);
+}
+
+void run_ipam(const Request& request, Command command, Verb verb) {
   const std::string type = ipam_type(request);
   if (type.empty()) return;
   const log::Step timed(concat("ipam ", type, " ", text(command)));
-  Delegate::start(request, type, command).wait();
+  if (const Plugin* const plugin = in_this_file(request, type)) {
+    const log::As as(type);
+    (plugin->*verb)(request);
+  } else {
+    Delegate::start(request, type, command).wait();
+  }
 }
 
 }  // namespace
@@ -104,30 +116,42 @@ Result Delegate::wait_result() {
 
 namespace ipam {
 
-std::optional<Delegate> start_add(const Request& request, Rollback& rollback) {
+std::optional<Pending> start_add(const Request& request, Rollback& rollback) {
   const std::string type = ipam_type(request);
   if (type.empty()) return std::nullopt;
-  std::optional<Delegate> delegate = Delegate::start(request, type, Command::kAdd);
-  rollback.on_failure("release addresses", [&request] { del(request); });
-  return delegate;
+  const auto undo = [&request] { del(request); };
+  if (const Plugin* const plugin = in_this_file(request, type)) {
+    rollback.on_failure("release addresses", undo);
+    const log::Step timed(concat("ipam ", type, " ADD"));
+    const log::As as(type);
+    return plugin->add(request);
+  }
+  std::optional<Pending> pending = Delegate::start(request, type, Command::kAdd);
+  rollback.on_failure("release addresses", undo);
+  return pending;
 }
 
-Result finish_add(Delegate& delegate) {
-  const log::Step timed("wait for ipam");
-  Result result = delegate.wait_result();
+Result finish_add(Pending& pending) {
+  Result result;
+  if (auto* const delegate = std::get_if<Delegate>(&pending)) {
+    const log::Step timed("wait for ipam");
+    result = delegate->wait_result();
+  } else {
+    result = std::get<Result>(std::move(pending));
+  }
   if (result.ips.empty()) {
     throw Error(ErrorCode::kDelegate, "IPAM plugin returned missing IP config");
   }
   return result;
 }
 
-void check(const Request& request) { run_ipam(request, Command::kCheck); }
-void del(const Request& request) { run_ipam(request, Command::kDel); }
-void gc(const Request& request) { run_ipam(request, Command::kGc); }
+void check(const Request& request) { run_ipam(request, Command::kCheck, &Plugin::check); }
+void del(const Request& request) { run_ipam(request, Command::kDel, &Plugin::del); }
+void gc(const Request& request) { run_ipam(request, Command::kGc, &Plugin::gc); }
 
 void status(const Request& request) {
   try {
-    run_ipam(request, Command::kStatus);
+    run_ipam(request, Command::kStatus, &Plugin::status);
   } catch (const Error& error) {
     // The plugin is missing, or fails without an answer of its own.
     if (error.code() != ErrorCode::kDelegate) throw;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "base/process.h"
 #include "base/rollback.h"
@@ -44,12 +45,16 @@ class [[nodiscard]] Delegate {
 
 namespace ipam {
 
-/// An IPAM ADD under way. Unless `rollback` is committed, the address is released again, also when
-/// the ADD itself failed or was never waited for (specification section 4: "DEL after a failed
-/// ADD"). A layer-2 network (no ipam.type) gives nullopt.
-std::optional<Delegate> start_add(const Request& request, Rollback& rollback);
+/// An IPAM ADD: a process under way, or the result of a plugin of our own file, which has run in
+/// this process (protocol/suite.h).
+using Pending = std::variant<Delegate, Result>;
+
+/// Starts it. Unless `rollback` is committed, the address is released again, also when the ADD
+/// itself failed or was never waited for (specification section 4: "DEL after a failed ADD"). A
+/// layer-2 network (no ipam.type) gives nullopt.
+std::optional<Pending> start_add(const Request& request, Rollback& rollback);
 /// Waits; throws Error{kDelegate} when the result holds no address.
-Result finish_add(Delegate& delegate);
+Result finish_add(Pending& pending);
 
 // The other verbs, to their end; nothing happens in a layer-2 network.
 void check(const Request& request);

@@ -41,15 +41,6 @@ std::string version_json() {
                 version_list(",", true), "]}\n");
 }
 
-std::string error_json(const Error& error, SpecVersion version) {
-  Json out = Json::object();
-  out.set("cniVersion", text(version));
-  out.set("code", static_cast<unsigned>(error.code()));
-  out.set("msg", error.msg());
-  if (!error.details().empty()) out.set("details", error.details());
-  return out.dump(kIndent);
-}
-
 void configure_log(const Plugin& plugin, const Request& request, std::string_view level,
                    const std::string& file) {
   log::Options options;
@@ -200,7 +191,7 @@ std::string dispatch(const Plugin& plugin, const Request& request) {
 
 int report(const Error& error, SpecVersion version, std::string& out) {
   log::error(error.what());
-  out = error_json(error, version);
+  out = error_object(error, version);
   return 1;
 }
 
@@ -234,6 +225,15 @@ void occupy_standard_descriptors() {
 }
 
 }  // namespace
+
+std::string error_object(const Error& error, SpecVersion version) {
+  Json out = Json::object();
+  out.set("cniVersion", text(version));
+  out.set("code", static_cast<unsigned>(error.code()));
+  out.set("msg", error.msg());
+  if (!error.details().empty()) out.set("details", error.details());
+  return out.dump(kIndent);
+}
 
 int run(const Plugin& plugin, const Environment& environment,
         const std::function<std::string()>& read_input, std::string& out, std::string& err) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/error.h"
 #include "model/result.h"
 #include "protocol/request.h"
 
@@ -26,6 +27,9 @@ struct Plugin {
   bool (*has_rules)(const Request&) = nullptr;
   void (*restore)(const Request&) = nullptr;
 };
+
+/// The CNI error object (specification section 5, "Error") as text.
+[[nodiscard]] std::string error_object(const Error& error, SpecVersion version);
 
 /// Runs one call as data: environment and stdin in, stdout and stderr out. Returns the exit status:
 /// 0, or 1 with a CNI error object on stdout. `read_input` is called at most once, and not at all

@@ -23,7 +23,7 @@ namespace {
 using netlink::Address;
 using netlink::Link;
 
-const std::string kName = "lo";
+constexpr const char* kName = "lo";
 
 void set_up(Sandbox& sandbox, const Link& lo, bool up) {
   netlink::Message change = netlink::change_link(lo.ifindex, lo.name, {.up = up});

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "protocol/plugin.h"
+
+/// One file, many plugins: each has a name in the plugin folder that leads to the same file, and
+/// which of them runs is told by the name it is called by.
+namespace cni::suite {
+
+/// For main(): runs the plugin that the last component of argv[0] names, or else argv[1], for the
+/// calling process (run() in protocol/plugin.h). Another name is a CNI error, code 4.
+int run(std::span<const Plugin* const> plugins, std::span<const char* const> argv);
+
+/// The plugin `type` of this process's own file when `path`, where a delegate of that name was
+/// found, is this very file (same device and inode): no process is needed to run it. nullptr when
+/// it is another file, or when /proc is not there to tell.
+[[nodiscard]] const Plugin* at(const std::string& path, std::string_view type) noexcept;
+
+}  // namespace cni::suite
