@@ -3,6 +3,7 @@
 #include "netlink/conntrack.h"
 
 #include <arpa/inet.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <sys/socket.h>
@@ -106,6 +107,25 @@ Message deletion(const Attributes& entry, Family family) {
   return message;
 }
 
+/// Without CTA_FILTER, which kernels before 6.8 pass over here, this would delete the one entry of
+/// the tuple; being no whole tuple, it is refused by them.
+bool flush_redirected_to(Socket& socket, const IpAddress& address) {
+  Message message = request(IPCTNL_MSG_CT_DELETE, NLM_F_ACK, address.family(),
+                            "delete redirected conntrack entries");
+  put_filter(message, {.family = address.family(),
+                       .protocol = {},
+                       .destination_port = {},
+                       .answers_from = address});
+  message.put_u32(CTA_STATUS, htonl(IPS_DST_NAT)).put_u32(CTA_STATUS_MASK, htonl(IPS_DST_NAT));
+  try {
+    socket.transact(message);
+    return true;
+  } catch (const KernelError& error) {
+    if (error.is(std::errc::invalid_argument)) return false;
+    throw;
+  }
+}
+
 struct Match {
   Flow flow;
   Message deletion;
@@ -150,6 +170,13 @@ std::size_t forget(Socket& socket, const Filter& filter,
     socket.transact(some);
   }
   return matches.size();
+}
+
+void forget_redirected_to(Socket& socket, const IpAddress& address) {
+  if (address.is_v4() && flush_redirected_to(socket, address)) return;
+  const Filter filter{
+      .family = address.family(), .protocol = {}, .destination_port = {}, .answers_from = address};
+  (void)forget(socket, filter, [](const Flow& flow) { return flow.is_redirected(); });
 }
 
 }  // namespace cni::netlink::conntrack

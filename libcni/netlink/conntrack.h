@@ -39,4 +39,9 @@ struct Filter {
 std::size_t forget(Socket& socket, const Filter& filter,
                    const std::function<bool(const Flow&)>& stale);
 
+/// Deletes the entries that were redirected to this address. From 6.8 on the kernel is asked once
+/// for IPv4 and passes over empty buckets; otherwise as forget(), whose list takes the lock of each
+/// bucket of the table (some 40 ns each, 262,144 of them on a machine with much memory).
+void forget_redirected_to(Socket& socket, const IpAddress& address);
+
 }  // namespace cni::netlink::conntrack

@@ -136,12 +136,7 @@ void forget_stale_flows(Host& host, const Owner& owner, const Ports& ports) {
 
 void forget_redirected(Host& host, const std::vector<IpAddress>& containers) {
   for (const IpAddress& address : containers) {
-    conntrack::forget(host.nft(),
-                      {.family = address.family(),
-                       .protocol = {},
-                       .destination_port = {},
-                       .answers_from = address},
-                      [](const conntrack::Flow& flow) { return flow.is_redirected(); });
+    conntrack::forget_redirected_to(host.nft(), address);
   }
 }
 
