@@ -218,4 +218,11 @@ std::string install_fixed_ipam(const TestHost& host, std::string_view result) {
                         concat("[ $CNI_COMMAND = ADD ] && cat <<'END'\n", result, "\nEND\nexit 0"));
 }
 
+std::string install_ipam_copy(const TestHost& host) {
+  const std::string dir = concat(host.scratch(), "/copy");
+  make_directories(dir, 0755);
+  fs::copy_file(concat(our_bin_dir(), "/cnipp"), concat(dir, "/host-local"));
+  return concat(dir, ":", our_bin_dir());
+}
+
 }  // namespace cni::test

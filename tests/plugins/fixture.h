@@ -94,6 +94,10 @@ void wait_for_addresses();
 /// CNIPP_SWEEP=full in the environment: take every point and every round, however long it lasts.
 [[nodiscard]] bool sweep_is_full();
 
+/// A copy of host-local, found before the link to the suite: it needs a process of its own. Returns
+/// CNI_PATH.
+std::string install_ipam_copy(const TestHost& host);
+
 /// Writes an executable shell script NAME into the host's scratch directory, and returns a CNI_PATH
 /// that finds it before our plugins.
 std::string install_script(const TestHost& host, const std::string& name, std::string_view body);

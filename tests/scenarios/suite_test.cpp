@@ -68,10 +68,7 @@ TEST_CASE("suite: an IPAM plugin of the same file needs no process, another file
   CHECK(programs(host, one) == 1);
   REQUIRE(one.run("DEL").ok());
 
-  const std::string folder = concat(host.scratch(), "/bin");
-  fs::create_directory(folder);
-  fs::copy_file(concat(our_bin_dir(), "/cnipp"), concat(folder, "/host-local"));
-  one.plugin_path = concat(folder, ":", our_bin_dir());
+  one.plugin_path = install_ipam_copy(host);
   CHECK(programs(host, one) == 2);
   REQUIRE(one.run("DEL").ok());
 }

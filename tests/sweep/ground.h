@@ -21,6 +21,8 @@ class Ground {
                   const std::string& plugin = "bridge");
 
   [[nodiscard]] const TestHost& host() const noexcept { return host_; }
+  /// Where plugins are found from now on (CNI_PATH).
+  void set_plugin_path(const std::string& path) { attachment_.plugin_path = path; }
   void set_environment(std::vector<std::string> env) { attachment_.env = std::move(env); }
   /// What to call for the verb: GC with the neighbour as the only valid attachment.
   [[nodiscard]] Attachment caller(std::string_view verb) const;
