@@ -20,12 +20,13 @@ using netlink::Socket;
 
 constexpr std::string_view kForward = "forward", kAdmin = "admin", kIsolatedMap = "isolated";
 constexpr Hook kInetHook{"filter", NF_INET_FORWARD, 0};
-constexpr Hook kBridgeHook{"filter", NF_BR_FORWARD, 0};
+// Before br_netfilter, which takes IP packets round the hooks of its own priority, 0.
+constexpr Hook kBridgeHook{"filter", NF_BR_FORWARD, NF_BR_PRI_FILTER_BRIDGED};
 
 /// The names of everything, so that a probe can use other tables.
 struct Names {
   Table inet, bridge;
-  VerdictMap isolated, from_bridge, to_bridge, ports;
+  VerdictMap isolated, from_bridge, to_bridge, ports, gateways;
   Ledger ledger;
 
   explicit Names(std::string_view table)
@@ -35,6 +36,7 @@ struct Names {
         from_bridge(name_map(inet, "from-bridge")),
         to_bridge(name_map(inet, "to-bridge")),
         ports(name_map(bridge, kIsolatedMap)),
+        gateways(name_map(bridge, "gateways")),
         ledger(inet, "ingress-policy") {}
 };
 
@@ -73,7 +75,8 @@ std::vector<NamedRule> inet_rules(const Names& names) {
 }
 
 std::vector<NamedRule> port_rules(const Names& names) {
-  return {admin_rule(), input_rule(names.ports), output_rule(names.ports)};
+  return {admin_rule(), input_rule(names.gateways), output_rule(names.gateways),
+          input_rule(names.ports), output_rule(names.ports)};
 }
 
 std::vector<NamedRule> bridge_rules(const Names& names, const std::string& link) {
@@ -107,6 +110,7 @@ void ensure_ports(Socket& socket, Transaction& transaction, const Names& names) 
   ensure_chain(transaction, names.bridge, kAdmin);
   ensure_base_chain(transaction, names.bridge, kForward, kBridgeHook);
   ensure_map(transaction, names.ports, 1);
+  ensure_map(transaction, names.gateways, 2);
   ensure_rules(socket, transaction, names.bridge, kForward, port_rules(names));
 }
 
@@ -154,6 +158,9 @@ void fill(Socket& socket, Transaction& transaction, const Names& names, const Ow
     ensure_element(socket, transaction, names.ports, name_key(port), NF_DROP, {},
                    owner.label({}, kMaxComment));
   }
+  if (place.gateway_port.empty()) return;
+  ensure_element(socket, transaction, names.gateways, name_key(place.gateway_port), NF_ACCEPT, {},
+                 place.link);
 }
 
 /// Deletes a shared chain and what leads to it, unless an attachment refers to it.
@@ -168,6 +175,9 @@ void drop_if_unused(Socket& socket, const Names& names, const std::string& chain
   if (!has_chain(socket, names.inet, chain)) return;
   if (chain == isolated_chain(link)) {
     delete_if_there(names.isolated);
+    for (const Element& gateway : list_elements(socket, names.gateways)) {
+      if (gateway.comment == link) delete_element(transaction, names.gateways, gateway.key);
+    }
   } else {
     delete_if_there(names.from_bridge);
     delete_if_there(names.to_bridge);
@@ -302,6 +312,8 @@ void check(Socket& socket, const Owner& owner, Policy policy, const Place& place
   for (const std::string& port : place.ports) {
     require_element(socket, names.ports, port, NF_DROP, {}, owner.tag());
   }
+  if (place.gateway_port.empty()) return;
+  require_element(socket, names.gateways, place.gateway_port, NF_ACCEPT, {}, place.link);
 }
 
 void collect(Socket& socket, std::string_view network,
@@ -339,8 +351,9 @@ void remove_unused(Socket& socket) {
       {names.isolated, names.from_bridge, names.to_bridge, names.ledger.map()}, [&] {
         return idle(names.inet, {&names.isolated, &names.from_bridge, &names.ledger.map()});
       });
-  remove_parts(socket, names.bridge, chains, {names.ports},
-               [&] { return idle(names.bridge, {&names.ports}); });
+  remove_parts(socket, names.bridge, chains, {names.ports, names.gateways}, [&] {
+    return idle(names.bridge, {&names.ports, &names.gateways});
+  });
 }
 
 void probe(Socket& socket, Policy policy) {

@@ -23,6 +23,8 @@
 ///   table bridge cnipp {
 ///     chain forward { type filter hook forward priority filter;
 ///       jump admin
+///       iifname vmap @gateways            # "vlan-port" comment "<leg>" : accept
+///       oifname vmap @gateways
 ///       iifname vmap @isolated            # "veth1" comment "<owner>" : drop
 ///       oifname vmap @isolated } }
 ///
@@ -38,6 +40,7 @@ enum class Policy : unsigned char { kSameBridge, kIsolated };
 struct Place {
   std::string link;                // the interface that routes them: the bridge
   std::vector<std::string> ports;  // of that bridge, the attachment's own
+  std::string gateway_port = {};   // of the bridge, where `link` is a leg in a VLAN: it leads there
 };
 
 /// Idempotent: all together or, on failure, nothing.

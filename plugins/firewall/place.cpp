@@ -38,6 +38,10 @@ nft::isolation::Place place_of(Host& host, const Result& result) {
       out.ports.push_back(name);
     } else if (out.link.empty() || (link && link->alias == kVlanGatewayAlias)) {
       out.link = name;
+      if (link && link->peer != 0 && !link->peer_elsewhere) {
+        const auto peer = netlink::find_link(host.route(), link->peer);
+        out.gateway_port = peer && peer->master != 0 ? peer->name : "";
+      }
     }
   }
   return out;

@@ -207,6 +207,41 @@ TEST_CASE("firewall same-bridge: a VLAN with a leg is a bridge of its own",
   CHECK(a.firewall("CHECK").ok());
 }
 
+TEST_CASE("firewall isolated: in a VLAN the gateway is reached, the neighbour is not",
+          "[firewall][matrix][second-kernel]") {
+  const TestHost host;
+  require_vlan_filtering();
+  host.enable_forwarding();
+  const char* const called = GENERATE("0", "1");
+  host.net().set_sysctl("net/bridge/bridge-nf-call-iptables", called);
+  const Network red{.name = "red", .firewall = R"("ingressPolicy":"isolated")", .vlan = 100};
+  const Pod a(red, "a"), b(red, "b");
+  REQUIRE(reaches(a.net(), b.net(), b.v4()));
+  a.admit();
+  b.admit();
+  CHECK(can_ping(a.net(), "10.1.2.1"));
+  CHECK(can_ping(b.net(), "10.1.2.1"));
+  CHECK(is_kept_from(a.net(), b.net(), b.v4()));
+  tool(concat("ip route add ", b.v4(), "/32 via 10.1.2.1"), &a.net());
+  CHECK(is_kept_from(a.net(), b.net(), b.v4()));
+  CHECK(a.firewall("CHECK").ok());
+
+  const auto gateways = [] {
+    const cni::Json map = tool_json("nft -j list map bridge cnipp gateways");
+    return map.root()["nftables"].items().back()["map"]["elem"].items().size();
+  };
+  CHECK(gateways() == 1);
+  tool("nft flush map bridge cnipp gateways");
+  CHECK_FALSE(a.firewall("CHECK").ok());
+  REQUIRE(a.firewall("ADD").ok());
+  CHECK(a.firewall("CHECK").ok());
+  CHECK(b.firewall("DEL").ok());
+  CHECK(gateways() == 1);
+  CHECK(can_ping(a.net(), "10.1.2.1"));
+  CHECK(a.firewall("DEL").ok());
+  CHECK(gateways() == 0);
+}
+
 TEST_CASE("firewall open: a port that is published gets through a host that drops",
           "[firewall][matrix]") {
   const TestHost host;
