@@ -460,7 +460,8 @@ def sizes(bench):
     common = [p for p in sorted(os.listdir(ours)) if theirs and os.path.exists(f"{theirs}/{p}")]
 
     def total(directory, names):
-        return {**stats([sum(os.path.getsize(f"{directory}/{n}") for n in names) / (1 << 20)])}
+        files = {os.path.realpath(f"{directory}/{n}") for n in names}  # ours are links to one
+        return {**stats([sum(os.path.getsize(f) for f in files) / (1 << 20)])}
     rows = []
     if theirs:
         rows.append({"case": f"size of {len(common)} plugins that both have", "verb": "", "unit": "MiB",
