@@ -94,8 +94,9 @@ void Held::append(std::vector<Held>& held, std::string path) {
   if (!fd.valid()) return;
   FileLock lock = FileLock::acquire(std::move(fd), path);
   struct stat info {};
+  if (::fstat(lock.fd(), &info) != 0) throw_errno(concat("look at ", quote(path)));
   // Removed while we waited: it is the affair of who removed it.
-  if (::fstat(lock.fd(), &info) != 0 || info.st_nlink == 0) return;
+  if (info.st_nlink == 0) return;
   held.push_back(Held(std::move(lock), std::move(path)));
 }
 
