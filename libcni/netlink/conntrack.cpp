@@ -107,6 +107,11 @@ Message deletion(const Attributes& entry, Family family) {
   return message;
 }
 
+bool is_unknown_request(const KernelError& error) {
+  return error.is(std::errc::invalid_argument) || error.is(std::errc::operation_not_supported) ||
+         error.is(std::errc::protocol_not_supported);
+}
+
 /// Without CTA_FILTER, which kernels before 6.8 pass over here, this would delete the one entry of
 /// the tuple; being no whole tuple, it is refused by them.
 bool flush_redirected_to(Socket& socket, const IpAddress& address) {
@@ -121,7 +126,7 @@ bool flush_redirected_to(Socket& socket, const IpAddress& address) {
     socket.transact(message);
     return true;
   } catch (const KernelError& error) {
-    if (error.is(std::errc::invalid_argument)) return false;
+    if (is_unknown_request(error)) return false;
     throw;
   }
 }
@@ -153,10 +158,7 @@ std::size_t forget(Socket& socket, const Filter& filter,
   try {
     matches = find(socket, filter);
   } catch (const KernelError& error) {
-    if (!error.is(std::errc::invalid_argument) && !error.is(std::errc::operation_not_supported) &&
-        !error.is(std::errc::protocol_not_supported)) {
-      throw;
-    }
+    if (!is_unknown_request(error)) throw;
     log::warn(concat("connections from before are not cut: ", error.what()));
     return 0;
   }
