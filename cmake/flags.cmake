@@ -45,6 +45,7 @@ else()
   include(CheckPIESupported)
   check_pie_supported(LANGUAGES CXX)
 endif()
+
 if(CNI_SANITIZE)
   set(sanitize -fsanitize=address,undefined -fno-sanitize-recover=undefined
       -fno-omit-frame-pointer)

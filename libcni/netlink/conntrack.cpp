@@ -114,13 +114,10 @@ bool is_unknown_request(const KernelError& error) {
 
 /// Without CTA_FILTER, which kernels before 6.8 pass over here, this would delete the one entry of
 /// the tuple; being no whole tuple, it is refused by them.
-bool flush_redirected_to(Socket& socket, const IpAddress& address) {
-  Message message = request(IPCTNL_MSG_CT_DELETE, NLM_F_ACK, address.family(),
+bool flush_redirected(Socket& socket, const Filter& filter) {
+  Message message = request(IPCTNL_MSG_CT_DELETE, NLM_F_ACK, filter.family,
                             "delete redirected conntrack entries");
-  put_filter(message, {.family = address.family(),
-                       .protocol = {},
-                       .destination_port = {},
-                       .answers_from = address});
+  put_filter(message, filter);
   message.put_u32(CTA_STATUS, htonl(IPS_DST_NAT)).put_u32(CTA_STATUS_MASK, htonl(IPS_DST_NAT));
   try {
     socket.transact(message);
@@ -175,9 +172,9 @@ std::size_t forget(Socket& socket, const Filter& filter,
 }
 
 void forget_redirected_to(Socket& socket, const IpAddress& address) {
-  if (address.is_v4() && flush_redirected_to(socket, address)) return;
   const Filter filter{
       .family = address.family(), .protocol = {}, .destination_port = {}, .answers_from = address};
+  if (address.is_v4() && flush_redirected(socket, filter)) return;
   (void)forget(socket, filter, [](const Flow& flow) { return flow.is_redirected(); });
 }
 

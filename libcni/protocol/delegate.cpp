@@ -26,19 +26,16 @@ std::string ipam_type(const Request& request) {
 
 using Verb = void (*Plugin::*)(const Request&);
 
-const Plugin* in_this_file(const Request& request, const std::string& type) {
-  return suite::at(find_plugin(type, request.path), type);
-}
-
 void run_ipam(const Request& request, Command command, Verb verb) {
   const std::string type = ipam_type(request);
   if (type.empty()) return;
   const log::Step timed(concat("ipam ", type, " ", text(command)));
-  if (const Plugin* const plugin = in_this_file(request, type)) {
+  const std::string path = find_plugin(type, request.path);
+  if (const Plugin* const plugin = suite::at(path, type)) {
     const log::As as(type);
     (plugin->*verb)(request);
   } else {
-    Delegate::start(request, type, command).wait();
+    Delegate::start_at(path, request, type, command).wait();
   }
 }
 
@@ -88,10 +85,14 @@ void require_success(std::string_view plugin, const ExitStatus& status, const st
 }
 
 Delegate Delegate::start(const Request& request, std::string_view type, Command command) {
-  const std::string path = find_plugin(type, request.path);
+  return start_at(find_plugin(type, request.path), request, type, command);
+}
+
+Delegate Delegate::start_at(const std::string& path, const Request& request, std::string_view type,
+                            Command command) {
   Environment environment = request.environment;
   environment.set("CNI_COMMAND", text(command));
-  return Delegate(Child::start(path, {std::string(path)}, environment.entries(), request.input),
+  return Delegate(Child::start(path, {path}, environment.entries(), request.input),
                   std::string(type), request.conf.version);
 }
 
@@ -120,13 +121,14 @@ std::optional<Pending> start_add(const Request& request, Rollback& rollback) {
   const std::string type = ipam_type(request);
   if (type.empty()) return std::nullopt;
   const auto undo = [&request] { del(request); };
-  if (const Plugin* const plugin = in_this_file(request, type)) {
+  const std::string path = find_plugin(type, request.path);
+  if (const Plugin* const plugin = suite::at(path, type)) {
     rollback.on_failure("release addresses", undo);
     const log::Step timed(concat("ipam ", type, " ADD"));
     const log::As as(type);
     return plugin->add(request);
   }
-  std::optional<Pending> pending = Delegate::start(request, type, Command::kAdd);
+  std::optional<Pending> pending = Delegate::start_at(path, request, type, Command::kAdd);
   rollback.on_failure("release addresses", undo);
   return pending;
 }

@@ -29,6 +29,9 @@ class [[nodiscard]] Delegate {
  public:
   /// Starts the plugin and returns while it runs.
   static Delegate start(const Request& request, std::string_view type, Command command);
+  /// The same for one that find_plugin has found at `path`.
+  static Delegate start_at(const std::string& path, const Request& request, std::string_view type,
+                           Command command);
 
   /// Waits for the end. Throws as require_success.
   void wait();

@@ -45,7 +45,7 @@ class Ground {
   std::vector<std::string> valid_;
   Attachment attachment_;
   std::string veth_;
-  std::size_t leases_without_ = 0, leases_with_ = 0;
+  std::size_t leases_with_ = 0;
   Snapshot host_before_, container_before_;
 };
 
