@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
@@ -168,11 +169,17 @@ void put_default_route(const char* gateway, unsigned link) {
   batch.put32(RTA_OIF, link);
 }
 
+void put_single_queues() {
+  batch.put32(IFLA_NUM_TX_QUEUES, 1);
+  batch.put32(IFLA_NUM_RX_QUEUES, 1);
+}
+
 void put_veth(const char* host, unsigned master, int netns) {
   const ifinfomsg none{};
   batch.begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, &none, sizeof none);
   batch.put(IFLA_IFNAME, host);
   batch.put32(IFLA_TXQLEN, 0);
+  put_single_queues();
   if (master != 0) batch.put32(IFLA_MASTER, master);
   const std::size_t info = batch.nest(IFLA_LINKINFO);
   batch.put(IFLA_INFO_KIND, "veth");
@@ -180,6 +187,7 @@ void put_veth(const char* host, unsigned master, int netns) {
   const std::size_t peer = batch.nest(VETH_INFO_PEER);
   batch.append(&none, sizeof none);
   batch.put(IFLA_IFNAME, "eth0");
+  put_single_queues();
   batch.put32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(netns));
   batch.end(peer);
   batch.end(data);
@@ -193,6 +201,19 @@ void put_up(unsigned index, const char* name, const char* alias) {
   batch.begin(RTM_NEWLINK, NLM_F_ACK, &up, sizeof up);
   if (name != nullptr) batch.put(IFLA_IFNAME, name);
   if (alias != nullptr) batch.put(IFLA_IFALIAS, alias);
+}
+
+void put_arp_notify(unsigned index) {
+  ifinfomsg link{};
+  link.ifi_index = static_cast<int>(index);
+  batch.begin(RTM_NEWLINK, NLM_F_ACK, &link, sizeof link);
+  const std::size_t families = batch.nest(IFLA_AF_SPEC);
+  const std::size_t v4 = batch.nest(AF_INET);
+  const std::size_t conf = batch.nest(IFLA_INET_CONF);
+  batch.put32(IPV4_DEVCONF_ARP_NOTIFY, 1);
+  batch.end(conf);
+  batch.end(v4);
+  batch.end(families);
 }
 
 void put_frame(int type) {
@@ -277,11 +298,11 @@ void add_links(char** argv) {
   const int inner = open_socket(NETLINK_ROUTE);
   const unsigned link = index_of("eth0");
   write_sysctl("/proc/sys/net/ipv6/conf/%s/accept_dad", "eth0", "0");
-  write_sysctl("/proc/sys/net/ipv4/conf/%s/arp_notify", "eth0", "1");
   if (v6 != nullptr) {
     write_sysctl("/proc/sys/net/ipv6/conf/%s/disable_ipv6", "eth0", "0");
     write_sysctl("/proc/sys/net/ipv6/conf/%s/keep_addr_on_down", "eth0", "1");
   }
+  put_arp_notify(link);
   put_address(v4, link);
   if (v6 != nullptr) put_address(v6, link);
   put_up(link, nullptr, nullptr);

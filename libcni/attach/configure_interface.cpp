@@ -24,7 +24,6 @@ void write_sysctls(const std::string& link, bool has_v6, const InterfaceSetup& s
   const bool perform = setup.dad == netlink::Dad::kPerform;
   if (perform) sysctl::write(sysctl::link_entry("ipv6", link, "enhanced_dad"), "1");
   sysctl::write(sysctl::link_entry("ipv6", link, "accept_dad"), perform ? "1" : "0");
-  if (setup.announce) sysctl::write(sysctl::link_entry("ipv4", link, "arp_notify"), "1");
   if (!has_v6) return;
   // Container runtimes switch IPv6 off where they think it unused.
   sysctl::write(sysctl::link_entry("ipv6", "lo", "disable_ipv6"), "0");
@@ -69,9 +68,10 @@ void configure_interface(Sandbox& sandbox, const Link& link, const Result& resul
   const log::Step timed("configure the container's interface");
   const bool has_v6 = std::ranges::any_of(
       result.ips, [](const IpConfig& ip) { return !ip.address.address.is_v4(); });
-  sandbox.netns().run([&] { write_sysctls(link.name, has_v6, setup); });
+  sandbox.run([&] { write_sysctls(link.name, has_v6, setup); });
 
   std::vector<Message> messages;
+  if (setup.announce) messages.push_back(netlink::announce_addresses(link.ifindex, link.name));
   for (const IpConfig& ip : result.ips) {
     if (ip.interface != setup.index) continue;
     messages.push_back(

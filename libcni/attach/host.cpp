@@ -61,7 +61,7 @@ Sandbox Sandbox::open(const Request& request, const Host& host) {
                 "plugin's netns and netns from CNI_NETNS should not be the same",
                 concat("CNI_NETNS: ", quote(request.netns)));
   }
-  return Sandbox(std::move(netns));
+  return {std::move(netns), host};
 }
 
 std::optional<Sandbox> Sandbox::open_if_exists(const Request& request, const Host& host) {
@@ -71,7 +71,7 @@ std::optional<Sandbox> Sandbox::open_if_exists(const Request& request, const Hos
     log::warn(concat("CNI_NETNS is the host's own namespace: ", quote(request.netns)));
     return std::nullopt;
   }
-  return Sandbox(*std::move(netns));
+  return Sandbox(*std::move(netns), host);
 }
 
 }  // namespace cni

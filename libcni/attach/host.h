@@ -15,6 +15,8 @@ namespace cni {
 class Host {
  public:
   Host() : netns_(NetNs::current()) {}
+  Host(const Host&) = delete;  // a Sandbox refers to it
+  Host& operator=(const Host&) = delete;
   [[nodiscard]] const NetNs& netns() const noexcept { return netns_; }
   /// rtnetlink and nf_tables sockets of this namespace, opened on first use.
   [[nodiscard]] netlink::Socket& route();
@@ -33,7 +35,7 @@ class Host {
 /// links (CAP_NET_ADMIN), enter namespaces (CAP_SYS_ADMIN). Changes nothing.
 void require_permissions(Host& host);
 
-/// The container's namespace, opened once and never by path again.
+/// The container's namespace, opened once and never by path again. Lives no longer than the Host.
 class Sandbox {
  public:
   /// Throws as NetNs::open, and kInvalidNetns when it is the host's own (unless
@@ -46,12 +48,19 @@ class Sandbox {
 
   [[nodiscard]] const NetNs& netns() const noexcept { return netns_; }
   [[nodiscard]] netlink::Socket& route() noexcept { return route_; }
+  /// Runs fn in the sandbox.
+  template <typename F>
+  auto run(F&& fn) const {
+    return netns_.run_from(*home_, std::forward<F>(fn));
+  }
 
  private:
-  explicit Sandbox(NetNs netns)
+  Sandbox(NetNs netns, const Host& host)
       : netns_(std::move(netns)),
-        route_(netlink::Socket::open_in(netns_, netlink::Socket::Protocol::kRoute)) {}
+        home_(&host.netns()),
+        route_(run([] { return netlink::Socket::open(netlink::Socket::Protocol::kRoute); })) {}
   NetNs netns_;
+  const NetNs* home_;
   netlink::Socket route_;
 };
 

@@ -135,7 +135,9 @@ std::optional<VethPair> create_veth(Host& host, Sandbox& sandbox, const std::str
   change.alias = owner.label({}, kMaxAlias);
   Message setup = netlink::change_link(0, name, change);
   Message look = netlink::get_link_message(name);
-  Message* const on_host[] = {&setup, &look};
+  // Looked at before it is up: of a link that is up and has no carrier yet the kernel first settles
+  // the state, for which it waits for an RCU grace period.
+  Message* const on_host[] = {&look, &setup};
   host.route().transact(on_host);
   const auto host_end = netlink::link_of(look);
   if (!host_end) throw KernelError(ENODEV, look.what());

@@ -4,6 +4,7 @@
 
 #include <linux/if.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 
@@ -25,33 +26,71 @@ Mac mac_of(std::span<const std::uint8_t> bytes) {
   return mac;
 }
 
+void read_link_info(const Attributes& info, Link& link) {
+  link.kind = info.text(IFLA_INFO_KIND);
+  if (link.kind == "bridge") {
+    link.vlan_filtering = info.nested(IFLA_INFO_DATA).u8(IFLA_BR_VLAN_FILTERING) != 0;
+  }
+  if (info.text(IFLA_INFO_SLAVE_KIND) != "bridge") return;
+  const Attributes port = info.nested(IFLA_INFO_SLAVE_DATA);
+  link.port = Link::Port{port.u8(IFLA_BRPORT_MODE) != 0, port.u8(IFLA_BRPORT_ISOLATED) != 0,
+                         port.u8(IFLA_BRPORT_STATE)};
+}
+
 Link parse_link(const nlmsghdr* header) {
   const auto* info = static_cast<const ifinfomsg*>(nlmsg_data(header));
-  const Attributes attributes(header, sizeof *info);
   Link link;
   link.ifindex = info->ifi_index;
   link.flags = info->ifi_flags;
-  link.name = attributes.text(IFLA_IFNAME);
-  link.alias = attributes.text(IFLA_IFALIAS);
-  link.mac = mac_of(attributes.bytes(IFLA_ADDRESS));
-  link.mtu = attributes.u32(IFLA_MTU);
-  link.group = attributes.u32(IFLA_GROUP);
-  link.master = static_cast<int>(attributes.u32(IFLA_MASTER));
-  link.peer = static_cast<int>(attributes.u32(IFLA_LINK));
-  link.peer_elsewhere = attributes.find(IFLA_LINK_NETNSID) != nullptr;
-  link.operstate = attributes.u8(IFLA_OPERSTATE);
-  link.tx_queue_len = attributes.u32(IFLA_TXQLEN);
-  const Attributes linkinfo = attributes.nested(IFLA_LINKINFO);
-  link.kind = linkinfo.text(IFLA_INFO_KIND);
-  if (link.kind == "bridge") {
-    link.vlan_filtering = linkinfo.nested(IFLA_INFO_DATA).u8(IFLA_BR_VLAN_FILTERING) != 0;
-  }
-  if (linkinfo.text(IFLA_INFO_SLAVE_KIND) == "bridge") {
-    const Attributes port = linkinfo.nested(IFLA_INFO_SLAVE_DATA);
-    link.port = Link::Port{port.u8(IFLA_BRPORT_MODE) != 0, port.u8(IFLA_BRPORT_ISOLATED) != 0,
-                           port.u8(IFLA_BRPORT_STATE)};
-  }
+  // Some sixty attributes: looked at once, not once for each that is wanted.
+  Attributes(header, sizeof *info).for_each([&](const nlattr* attribute) {
+    const Value value(attribute);
+    switch (nla_type(attribute)) {
+      case IFLA_IFNAME:
+        link.name = value.text();
+        break;
+      case IFLA_IFALIAS:
+        link.alias = value.text();
+        break;
+      case IFLA_ADDRESS:
+        link.mac = mac_of(value.bytes());
+        break;
+      case IFLA_MTU:
+        link.mtu = value.u32();
+        break;
+      case IFLA_GROUP:
+        link.group = value.u32();
+        break;
+      case IFLA_MASTER:
+        link.master = static_cast<int>(value.u32());
+        break;
+      case IFLA_LINK:
+        link.peer = static_cast<int>(value.u32());
+        break;
+      case IFLA_LINK_NETNSID:
+        link.peer_elsewhere = true;
+        break;
+      case IFLA_OPERSTATE:
+        link.operstate = value.u8();
+        break;
+      case IFLA_TXQLEN:
+        link.tx_queue_len = value.u32();
+        break;
+      case IFLA_LINKINFO:
+        read_link_info(Attributes(attribute), link);
+        break;
+      default:
+        break;
+    }
+  });
   return link;
+}
+
+/// Without these the kernel makes a queue for every possible CPU and then gives up all but one of
+/// them, for which it waits for an RCU grace period at either end.
+void put_single_queues(Message& message) {
+  message.put_u32(IFLA_NUM_TX_QUEUES, 1);
+  message.put_u32(IFLA_NUM_RX_QUEUES, 1);
 }
 
 Message get_message(const std::string& what, int ifindex) {
@@ -59,6 +98,7 @@ Message get_message(const std::string& what, int ifindex) {
   ifinfomsg info{};
   info.ifi_index = ifindex;
   message.header(info);
+  message.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
   message.tolerate(ENODEV);
   return message;
 }
@@ -103,6 +143,7 @@ Link get_link(Socket& socket, const std::string& name) {
 std::vector<Link> list_links(Socket& socket, int master, const std::string& kind) {
   Message message(RTM_GETLINK, 0, "list links");
   message.header(ifinfomsg{});
+  message.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
   // Filters inside the kernel, where it knows them; older ones answer with everything.
   if (master != 0) message.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(master));
   if (!kind.empty()) {
@@ -153,6 +194,7 @@ Message new_veth(const NewVeth& veth) {
   message.put_bytes(IFLA_ADDRESS, veth.mac.bytes);
   // The host end needs no queue: it only hands over to the container's end.
   message.put_u32(IFLA_TXQLEN, 0);
+  put_single_queues(message);
   if (veth.mtu != 0) message.put_u32(IFLA_MTU, veth.mtu);
   if (veth.group != 0) message.put_u32(IFLA_GROUP, veth.group);
   if (veth.master != 0) message.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(veth.master));
@@ -163,6 +205,8 @@ Message new_veth(const NewVeth& veth) {
         peer.header(ifinfomsg{});
         peer.put_text(IFLA_IFNAME, veth.peer_name);
         peer.put_bytes(IFLA_ADDRESS, veth.peer_mac.bytes);
+        put_single_queues(peer);
+        put_single_queues(peer);
         if (veth.mtu != 0) peer.put_u32(IFLA_MTU, veth.mtu);
         if (veth.group != 0) peer.put_u32(IFLA_GROUP, veth.group);
         if (veth.peer_netns >= 0) {
@@ -209,6 +253,20 @@ Message change_link(int ifindex, const std::string& name, const LinkChange& chan
       if (change.port_isolated) data.put_u8(IFLA_BRPORT_ISOLATED, *change.port_isolated ? 1 : 0);
     });
   });
+  return message;
+}
+
+Message announce_addresses(int ifindex, const std::string& name) {
+  Message message(RTM_NEWLINK, NLM_F_ACK, concat("set arp_notify of ", quote(name)));
+  ifinfomsg info{};
+  info.ifi_index = ifindex;
+  message.header(info);
+  message.nest(IFLA_AF_SPEC, [](Message& families) {
+    families.nest(AF_INET, [](Message& v4) {
+      v4.nest(IFLA_INET_CONF, [](Message& conf) { conf.put_u32(IPV4_DEVCONF_ARP_NOTIFY, 1); });
+    });
+  });
+  message.tolerate(EAFNOSUPPORT);
   return message;
 }
 

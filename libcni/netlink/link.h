@@ -105,6 +105,10 @@ struct LinkChange {
 [[nodiscard]] Message change_link(int ifindex, const std::string& name, const LinkChange& change,
                                   std::string_view what = "set up link");
 
+/// From now on the link announces its IPv4 addresses by ARP when it comes up or its MAC changes:
+/// the sysctl arp_notify. Without effect where the link has no IPv4.
+[[nodiscard]] Message announce_addresses(int ifindex, const std::string& name);
+
 /// Gives the link a second name, by which it is found as by the first. EEXIST when that is taken,
 /// EOPNOTSUPP before Linux 5.5.
 [[nodiscard]] Message add_name(const std::string& name, const std::string& second);

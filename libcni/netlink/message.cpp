@@ -17,6 +17,9 @@
 namespace cni::netlink {
 namespace {
 
+constexpr std::size_t kFirstSize = 512;     // bytes; most requests never grow
+constexpr std::size_t kMostBytes = 0xffff;  // of an attribute, its header included
+
 /// The number as it stands in the attribute; `absent` when that is missing or too short.
 template <typename T>
 T number(std::span<const std::uint8_t> data, T absent) noexcept {
@@ -27,8 +30,8 @@ T number(std::span<const std::uint8_t> data, T absent) noexcept {
 
 }  // namespace
 
-Message::Message(std::uint16_t type, unsigned flags, std::string what, std::size_t capacity)
-    : message_(nlmsg_alloc_size(capacity)), what_(std::move(what)) {
+Message::Message(std::uint16_t type, unsigned flags, std::string what)
+    : message_(nlmsg_alloc_size(kFirstSize)), what_(std::move(what)) {
   if (!message_) throw std::bad_alloc();
   if (nlmsg_put(message_.get(), NL_AUTO_PORT, 0, type, 0,
                 static_cast<int>(NLM_F_REQUEST | flags)) == nullptr) {
@@ -40,13 +43,23 @@ void Message::require(bool fits) const {
   if (!fits) throw KernelError(EMSGSIZE, concat(what_, ": the request does not fit a message"));
 }
 
+void Message::make_room(std::size_t size) {
+  const std::size_t needed = NLMSG_ALIGN(raw()->nlmsg_len) + size + NLMSG_ALIGNTO;
+  const std::size_t present = nlmsg_get_max_size(message_.get());
+  if (needed <= present) return;
+  if (nlmsg_expand(message_.get(), std::max(needed, present * 2)) != 0) throw std::bad_alloc();
+}
+
 void Message::append(const void* data, std::size_t size) {
+  make_room(size);
   void* const room = nlmsg_reserve(message_.get(), size, NLMSG_ALIGNTO);
   require(room != nullptr);
   std::memcpy(room, data, size);
 }
 
 Message& Message::put_struct(int attribute, const void* data, std::size_t size) {
+  require(sizeof(nlattr) + size <= kMostBytes);
+  make_room(sizeof(nlattr) + size);
   require(nla_put(message_.get(), attribute, static_cast<int>(size), data) == 0);
   return *this;
 }
@@ -75,21 +88,38 @@ Message& Message::put_text(int attribute, std::string_view text) {
   return put_struct(attribute, terminated.c_str(), terminated.size() + 1);
 }
 
-nlattr* Message::nest_start(int attribute) {
-  nlattr* const start = nla_nest_start(message_.get(), attribute);
-  require(start != nullptr);
-  start->nla_type |= NLA_F_NESTED;
+std::size_t Message::nest_start(int attribute) {
+  const std::size_t start = NLMSG_ALIGN(raw()->nlmsg_len);
+  put_struct(attribute | NLA_F_NESTED, nullptr, 0);
   return start;
 }
 
-void Message::nest_end(nlattr* start) {
+void Message::nest_end(std::size_t start) {
   // Not nla_nest_end: that drops a nest without content, which nf_tables wants to see.
-  auto* const end = static_cast<char*>(nlmsg_tail(raw()));
-  start->nla_len = static_cast<std::uint16_t>(end - static_cast<char*>(static_cast<void*>(start)));
+  const std::size_t size = NLMSG_ALIGN(raw()->nlmsg_len) - start;
+  require(size <= kMostBytes);
+  void* const nest = static_cast<char*>(static_cast<void*>(raw())) + start;
+  static_cast<nlattr*>(nest)->nla_len = static_cast<std::uint16_t>(size);
 }
 
 bool Message::tolerates(int error_number) const noexcept {
   return std::ranges::find(tolerated_, error_number) != tolerated_.end();
+}
+
+std::span<const std::uint8_t> Value::bytes() const noexcept {
+  if (attribute_ == nullptr) return {};
+  return {static_cast<const std::uint8_t*>(nla_data(attribute_)),
+          static_cast<std::size_t>(nla_len(attribute_))};
+}
+
+std::uint8_t Value::u8(std::uint8_t absent) const noexcept { return number(bytes(), absent); }
+std::uint16_t Value::u16(std::uint16_t absent) const noexcept { return number(bytes(), absent); }
+std::uint32_t Value::u32(std::uint32_t absent) const noexcept { return number(bytes(), absent); }
+
+std::string Value::text() const {
+  const auto data = bytes();
+  const auto end = std::ranges::find(data, std::uint8_t{0});
+  return {data.begin(), end};
 }
 
 const nlattr* Attributes::find(int attribute) const noexcept {
@@ -106,14 +136,11 @@ Attributes Attributes::nested(int attribute) const noexcept {
 }
 
 std::span<const std::uint8_t> Attributes::bytes(int attribute) const noexcept {
-  const nlattr* const found = find(attribute);
-  if (found == nullptr) return {};
-  return {static_cast<const std::uint8_t*>(nla_data(found)),
-          static_cast<std::size_t>(nla_len(found))};
+  return Value(find(attribute)).bytes();
 }
 
 std::uint32_t Attributes::u32(int attribute, std::uint32_t absent) const noexcept {
-  return number(bytes(attribute), absent);
+  return Value(find(attribute)).u32(absent);
 }
 
 std::uint32_t Attributes::be32(int attribute, std::uint32_t absent) const noexcept {
@@ -125,17 +152,13 @@ std::uint64_t Attributes::be64(int attribute) const noexcept {
 }
 
 std::uint16_t Attributes::u16(int attribute, std::uint16_t absent) const noexcept {
-  return number(bytes(attribute), absent);
+  return Value(find(attribute)).u16(absent);
 }
 
 std::uint8_t Attributes::u8(int attribute, std::uint8_t absent) const noexcept {
-  return number(bytes(attribute), absent);
+  return Value(find(attribute)).u8(absent);
 }
 
-std::string Attributes::text(int attribute) const {
-  const auto data = bytes(attribute);
-  const auto end = std::ranges::find(data, std::uint8_t{0});
-  return {data.begin(), end};
-}
+std::string Attributes::text(int attribute) const { return Value(find(attribute)).text(); }
 
 }  // namespace cni::netlink

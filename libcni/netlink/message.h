@@ -23,11 +23,11 @@ struct Deleter {
   }
 };
 
-/// A netlink request under construction, and later its answer. `what` names it in errors.
+/// A netlink request under construction, and later its answer. `what` names it in errors. Throws
+/// KernelError(EMSGSIZE) for an attribute of more than 64 KiB, which netlink cannot express.
 class Message {
  public:
-  static constexpr std::size_t kCapacity = 16384;  // bytes
-  Message(std::uint16_t type, unsigned flags, std::string what, std::size_t capacity = kCapacity);
+  Message(std::uint16_t type, unsigned flags, std::string what);
 
   template <typename T>
   Message& header(const T& fixed) {
@@ -45,7 +45,7 @@ class Message {
   /// A nested attribute filled by `fill(message)`.
   template <typename F>
   Message& nest(int attribute, F&& fill) {
-    nlattr* const start = nest_start(attribute);
+    const std::size_t start = nest_start(attribute);
     fill(*this);
     nest_end(start);
     return *this;
@@ -71,8 +71,9 @@ class Message {
 
  private:
   friend class Socket;
-  nlattr* nest_start(int attribute);
-  void nest_end(nlattr* start);
+  [[nodiscard]] std::size_t nest_start(int attribute);  // its offset: the message moves as it grows
+  void nest_end(std::size_t start);
+  void make_room(std::size_t size);
   void require(bool fits) const;
 
   std::unique_ptr<nl_msg, Deleter<nlmsg_free>> message_;
@@ -82,6 +83,20 @@ class Message {
   std::string extack_;
   std::vector<std::string> replies_;
   bool answered_ = false;
+};
+
+/// What one attribute says; nothing when that is nullptr. Numbers too short are absent.
+class Value {
+ public:
+  explicit Value(const nlattr* attribute) noexcept : attribute_(attribute) {}
+  [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept;
+  [[nodiscard]] std::uint8_t u8(std::uint8_t absent = 0) const noexcept;
+  [[nodiscard]] std::uint16_t u16(std::uint16_t absent = 0) const noexcept;
+  [[nodiscard]] std::uint32_t u32(std::uint32_t absent = 0) const noexcept;
+  [[nodiscard]] std::string text() const;
+
+ private:
+  const nlattr* attribute_;
 };
 
 /// Attributes of one level, by number; a bounds-checked view of received bytes.

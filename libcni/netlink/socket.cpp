@@ -19,7 +19,9 @@ namespace cni::netlink {
 namespace {
 
 constexpr int kDumpTries = 5;
-constexpr std::size_t kReceiveBytes = 65536;  // the kernel fills dumps up to 32 KiB
+// The kernel fills no more of a dump into one datagram, and a single object needs far less. Small
+// enough for what the C library has asked the kernel for at the start.
+constexpr std::size_t kReceiveBytes = 16384;
 
 void set_option(int fd, int option) noexcept {
   // Kernels that do not know the option answer as without it.
@@ -94,7 +96,10 @@ std::span<const char> Socket::receive(std::string_view what) {
   // Not filled with zeros: pages that no answer reaches are never touched.
   if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kReceiveBytes);
   for (;;) {
-    const ssize_t got = ::recv(fd_.get(), buffer_.get(), kReceiveBytes, MSG_DONTWAIT);
+    const ssize_t got = ::recv(fd_.get(), buffer_.get(), kReceiveBytes, MSG_DONTWAIT | MSG_TRUNC);
+    if (got > static_cast<ssize_t>(kReceiveBytes)) {
+      throw KernelError(EMSGSIZE, concat(what, ": an answer of ", got, " bytes"));
+    }
     if (got >= 0) return {buffer_.get(), static_cast<std::size_t>(got)};
     if (errno == EINTR) continue;
     if (errno != EAGAIN) throw KernelError(errno, concat(what, ": receive"));

@@ -42,6 +42,10 @@ NetNs NetNs::open(const std::string& path) {
     throw Error(ErrorCode::kInvalidNetns,
                 concat("failed to open netns ", quote(path), ": not a network namespace"));
   }
+  return describe(std::move(fd), path);
+}
+
+NetNs NetNs::describe(Fd fd, const std::string& path) {
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) throw_errno(concat("stat netns ", quote(path)));
   return {std::move(fd), info.st_dev, info.st_ino};
@@ -65,22 +69,22 @@ std::optional<NetNs> NetNs::open_if_exists(const std::string& path) {
   }
 }
 
-NetNs NetNs::current() { return open(kCurrent); }
+NetNs NetNs::current() { return describe(open_file(kCurrent, O_RDONLY), kCurrent); }
 
 NetNs NetNs::create() {
   const NetNs home = current();
-  return home.run([] {  // the way back is the same as from any other namespace
+  return home.run_from(home, [] {  // the way back is the same as from any other namespace
     if (::unshare(CLONE_NEWNET) != 0) throw_errno("create a network namespace");
     return current();
   });
 }
 
-NetNs::Entered::Entered(const NetNs& target) : home_(open_file(kCurrent, O_RDONLY)) {
+NetNs::Entered::Entered(const NetNs& target, const NetNs& home) : home_(home) {
   if (::setns(target.fd(), CLONE_NEWNET) != 0) throw_errno("enter the container's netns");
 }
 
 NetNs::Entered::~Entered() {
-  if (::setns(home_.get(), CLONE_NEWNET) != 0) std::abort();
+  if (::setns(home_.fd(), CLONE_NEWNET) != 0) std::abort();
 }
 
 }  // namespace cni

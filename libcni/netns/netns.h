@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/fd.h"
 
@@ -35,22 +36,28 @@ class NetNs {
   /// process if the way back fails, because going on in the wrong namespace would harm the host.
   template <typename F>
   auto run(F&& fn) const {
-    const Entered inside(*this);
+    return run_from(current(), std::forward<F>(fn));
+  }
+  /// The same for a caller who knows where the thread is: `home`.
+  template <typename F>
+  auto run_from(const NetNs& home, F&& fn) const {
+    const Entered inside(*this, home);
     return fn();
   }
 
  private:
   class Entered {
    public:
-    explicit Entered(const NetNs& target);
+    Entered(const NetNs& target, const NetNs& home);
     Entered(const Entered&) = delete;
     Entered& operator=(const Entered&) = delete;
     ~Entered();
 
    private:
-    Fd home_;
+    const NetNs& home_;
   };
 
+  [[nodiscard]] static NetNs describe(Fd fd, const std::string& path);
   NetNs(Fd fd, dev_t device, ino_t inode) noexcept
       : fd_(std::move(fd)), device_(device), inode_(inode) {}
 

@@ -24,7 +24,6 @@ using netlink::Socket;
 constexpr std::uint32_t kTypeBits = 6;  // of each part in a joined type's number
 // A nested attribute ends at 64 KiB.
 constexpr std::size_t kElementsAtOnce = 200;
-constexpr std::size_t kElementBytes = 260;  // at most, with its comment
 constexpr std::size_t kLookupsAtOnce = 64;
 
 std::string full_name(const Set& set) { return concat(set.table.name, " ", set.name); }
@@ -77,9 +76,8 @@ void in_messages(Transaction& transaction, int type, unsigned flags, const Set& 
   while (!items.empty()) {
     const auto part = items.first(std::min(items.size(), kElementsAtOnce));
     items = items.subspan(part.size());
-    Message& message = transaction.add(
-        type, flags, set.table.family, concat(what, " nf_tables set ", full_name(set)),
-        std::max(Message::kCapacity, (part.size() + 2) * kElementBytes));
+    Message& message = transaction.add(type, flags, set.table.family,
+                                       concat(what, " nf_tables set ", full_name(set)));
     put_name(message, set);
     message.nest(NFTA_SET_ELEM_LIST_ELEMENTS, [&](Message& list) {
       for (const T& item : part) put(list, item);

@@ -24,10 +24,9 @@ Message frame(std::uint16_t type) {
   return message;
 }
 
-Message command(int type, unsigned flags, TableFamily family, std::string what,
-                std::size_t capacity = Message::kCapacity) {
+Message command(int type, unsigned flags, TableFamily family, std::string what) {
   Message message(static_cast<std::uint16_t>((NFNL_SUBSYS_NFTABLES << 8) | type), flags,
-                  std::move(what), capacity);
+                  std::move(what));
   nfgenmsg header{};
   header.nfgen_family = static_cast<std::uint8_t>(family);
   header.version = NFNETLINK_V0;
@@ -49,9 +48,8 @@ std::uint32_t generation(netlink::Socket& socket) {
   return Attributes(static_cast<const nlmsghdr*>(bytes), sizeof(nfgenmsg)).be32(NFTA_GEN_ID);
 }
 
-Message& Transaction::add(int message_type, unsigned flags, TableFamily family, std::string what,
-                          std::size_t capacity) {
-  commands_.push_back(command(message_type, NLM_F_ACK | flags, family, std::move(what), capacity));
+Message& Transaction::add(int message_type, unsigned flags, TableFamily family, std::string what) {
+  commands_.push_back(command(message_type, NLM_F_ACK | flags, family, std::move(what)));
   return commands_.back();
 }
 

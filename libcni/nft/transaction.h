@@ -30,8 +30,7 @@ enum class TableFamily : unsigned char {
 class Transaction {
  public:
   /// The reference stays valid as long as the transaction.
-  netlink::Message& add(int message_type, unsigned flags, TableFamily family, std::string what,
-                        std::size_t capacity = netlink::Message::kCapacity);
+  netlink::Message& add(int message_type, unsigned flags, TableFamily family, std::string what);
   [[nodiscard]] bool empty() const noexcept { return commands_.empty(); }
   [[nodiscard]] const std::deque<netlink::Message>& commands() const noexcept { return commands_; }
   /// The command added last.

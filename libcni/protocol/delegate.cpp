@@ -24,24 +24,12 @@ std::string ipam_type(const Request& request) {
   }
 }
 
-using Verb = void (*Plugin::*)(const Request&);
+struct Found {
+  std::string path;
+  struct stat info {};
+};
 
-void run_ipam(const Request& request, Command command, Verb verb) {
-  const std::string type = ipam_type(request);
-  if (type.empty()) return;
-  const log::Step timed(concat("ipam ", type, " ", text(command)));
-  const std::string path = find_plugin(type, request.path);
-  if (const Plugin* const plugin = suite::at(path, type)) {
-    const log::As as(type);
-    (plugin->*verb)(request);
-  } else {
-    Delegate::start_at(path, request, type, command).wait();
-  }
-}
-
-}  // namespace
-
-std::string find_plugin(std::string_view type, std::string_view search_path) {
+Found find(std::string_view type, std::string_view search_path) {
   if (!is_valid_plugin_type(type)) {
     throw Error(ErrorCode::kInvalidConfig, concat("invalid plugin name: ", quote(type)));
   }
@@ -53,14 +41,34 @@ std::string find_plugin(std::string_view type, std::string_view search_path) {
   for (;;) {
     const auto colon = rest.find(':');
     const std::string_view dir = rest.substr(0, colon);
-    std::string path = concat(dir, dir.empty() ? "" : "/", type);
-    struct stat info {};
-    if (::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode)) return path;
+    Found found{concat(dir, dir.empty() ? "" : "/", type)};
+    if (::stat(found.path.c_str(), &found.info) == 0 && S_ISREG(found.info.st_mode)) return found;
     if (colon == rest.npos) break;
     rest.remove_prefix(colon + 1);
   }
   throw Error(ErrorCode::kDelegate,
               concat("failed to find plugin ", quote(type), " in path ", quote(search_path)));
+}
+
+using Verb = void (*Plugin::*)(const Request&);
+
+void run_ipam(const Request& request, Command command, Verb verb) {
+  const std::string type = ipam_type(request);
+  if (type.empty()) return;
+  const log::Step timed(concat("ipam ", type, " ", text(command)));
+  const Found found = find(type, request.path);
+  if (const Plugin* const plugin = suite::at(found.info, type)) {
+    const log::As as(type);
+    (plugin->*verb)(request);
+  } else {
+    Delegate::start_at(found.path, request, type, command).wait();
+  }
+}
+
+}  // namespace
+
+std::string find_plugin(std::string_view type, std::string_view search_path) {
+  return find(type, search_path).path;
 }
 
 void require_success(std::string_view plugin, const ExitStatus& status, const std::string& output) {
@@ -121,14 +129,14 @@ std::optional<Pending> start_add(const Request& request, Rollback& rollback) {
   const std::string type = ipam_type(request);
   if (type.empty()) return std::nullopt;
   const auto undo = [&request] { del(request); };
-  const std::string path = find_plugin(type, request.path);
-  if (const Plugin* const plugin = suite::at(path, type)) {
+  const Found found = find(type, request.path);
+  if (const Plugin* const plugin = suite::at(found.info, type)) {
     rollback.on_failure("release addresses", undo);
     const log::Step timed(concat("ipam ", type, " ADD"));
     const log::As as(type);
     return plugin->add(request);
   }
-  std::optional<Pending> pending = Delegate::start_at(path, request, type, Command::kAdd);
+  std::optional<Pending> pending = Delegate::start_at(found.path, request, type, Command::kAdd);
   rollback.on_failure("release addresses", undo);
   return pending;
 }

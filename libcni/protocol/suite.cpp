@@ -45,13 +45,12 @@ int run(std::span<const Plugin* const> plugins, std::span<const char* const> arg
   return plugin != nullptr ? cni::run(*plugin) : unknown(name);
 }
 
-const Plugin* at(const std::string& path, std::string_view type) noexcept {
+const Plugin* at(const struct stat& file, std::string_view type) noexcept {
   const Plugin* const plugin = find(type);
   if (plugin == nullptr) return nullptr;
   struct stat own {};
-  struct stat found {};
-  const bool same = ::stat("/proc/self/exe", &own) == 0 && ::stat(path.c_str(), &found) == 0 &&
-                    own.st_dev == found.st_dev && own.st_ino == found.st_ino;
+  const bool same =
+      ::stat("/proc/self/exe", &own) == 0 && own.st_dev == file.st_dev && own.st_ino == file.st_ino;
   return same ? plugin : nullptr;
 }
 

@@ -2,8 +2,9 @@
 // Copyright the cnipp authors
 #pragma once
 
+#include <sys/stat.h>
+
 #include <span>
-#include <string>
 #include <string_view>
 
 #include "protocol/plugin.h"
@@ -16,9 +17,9 @@ namespace cni::suite {
 /// calling process (run() in protocol/plugin.h). Another name is a CNI error, code 4.
 int run(std::span<const Plugin* const> plugins, std::span<const char* const> argv);
 
-/// The plugin `type` of this process's own file when `path`, where a delegate of that name was
-/// found, is this very file (same device and inode): no process is needed to run it. nullptr when
-/// it is another file, or when /proc is not there to tell.
-[[nodiscard]] const Plugin* at(const std::string& path, std::string_view type) noexcept;
+/// The plugin `type` of this process's own file when `file`, which a delegate of that name was
+/// found to be, is this very file (same device and inode): no process is needed to run it. nullptr
+/// when it is another file, or when /proc is not there to tell.
+[[nodiscard]] const Plugin* at(const struct stat& file, std::string_view type) noexcept;
 
 }  // namespace cni::suite

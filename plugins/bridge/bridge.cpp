@@ -119,21 +119,27 @@ void set_container_up(Job& job, const Link& container) {
   job.sandbox.route().transact(up);
 }
 
+/// Whether a new port may have changed the bridge's MAC or MTU: it follows the smallest MTU of its
+/// ports, unless it has been given one, and the port with the lowest MAC, unless that was pinned.
+bool may_have_changed(const Attached& attached) {
+  return !has_pinned_mac(attached.bridge) || attached.bridge.mtu != attached.veth.host.mtu;
+}
+
 /// The interfaces of the result, as the kernel has them at the end.
 void describe_interfaces(Job& job, const Attached& attached, Result& result) {
-  netlink::Message bridge = netlink::get_link_message(attached.bridge.name);
-  netlink::Message port = netlink::get_link_message(attached.veth.host.name);
-  netlink::Message* const both[] = {&bridge, &port};
-  job.host.route().transact(both);
-  const auto found_bridge = netlink::link_of(bridge);
-  const auto found_port = netlink::link_of(port);
-  if (!found_bridge) throw KernelError(ENODEV, bridge.what());
-  if (!found_port) throw KernelError(ENODEV, port.what());
-  if (!job.conf.disable_container_interface && !found_port->is_operational() &&
-      !netlink::wait_until_operational(job.host.route(), *found_port)) {
-    Deadline::expired(concat("bridge port ", quote(found_port->name), " did not come up"));
+  const Link port = netlink::get_link(job.host.route(), attached.veth.host.name);
+  if (!job.conf.disable_container_interface && !port.is_operational() &&
+      !netlink::wait_until_operational(job.host.route(), port)) {
+    Deadline::expired(concat("bridge port ", quote(port.name), " did not come up"));
   }
-  result.interfaces = {describe(*found_bridge, ""), describe(*found_port, ""),
+  if (port.master != attached.bridge.ifindex) {
+    throw Error(ErrorCode::kTryAgain, concat("port ", quote(port.name), " was taken off bridge ",
+                                             quote(attached.bridge.name), " during ADD"));
+  }
+  const Link bridge = may_have_changed(attached)
+                          ? netlink::get_link(job.host.route(), attached.bridge.name)
+                          : attached.bridge;
+  result.interfaces = {describe(bridge, ""), describe(port, ""),
                        describe(attached.veth.container, job.request.netns)};
   if (attached.vlan_gateway) result.interfaces.push_back(describe(*attached.vlan_gateway, ""));
 }

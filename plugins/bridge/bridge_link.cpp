@@ -229,8 +229,10 @@ void ensure_gateways(Host& host, const Config& conf, const GatewayPlace& place,
   }
 }
 
+bool has_pinned_mac(const Link& bridge) { return bridge.alias == kOurAlias; }
+
 void pin_mac(Host& host, const Link& bridge) {
-  if (bridge.alias == kOurAlias) return;  // pinned at creation
+  if (has_pinned_mac(bridge)) return;
   // Two that each write back what they had read before would pin different addresses.
   const auto lock = lock_bridges(FileLock::Kind::kExclusive);
   const Link now = netlink::get_link(host.route(), bridge.name);

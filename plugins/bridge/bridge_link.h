@@ -37,6 +37,9 @@ struct GatewayPlace {
 void ensure_gateways(Host& host, const Config& conf, const GatewayPlace& place,
                      const std::vector<IpNet>& gateways, Rollback& rollback);
 
+/// Ours were given their MAC when they were made.
+[[nodiscard]] bool has_pinned_mac(const netlink::Link& bridge);
+
 /// A bridge of another origin that holds our gateway gets its MAC pinned, so that it does not
 /// follow its ports.
 void pin_mac(Host& host, const netlink::Link& bridge);

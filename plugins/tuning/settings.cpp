@@ -124,7 +124,7 @@ Settings current_settings(Sandbox& sandbox, const Config& conf, const Link* link
     if (conf.tx_queue_len) out.tx_queue_len = link->tx_queue_len;
   }
   if (conf.sysctls.empty()) return out;
-  sandbox.netns().run([&] {
+  sandbox.run([&] {
     for (const Sysctl& sysctl : conf.sysctls) {
       bool exists = false;
       auto value = readable_value(sysctl, exists);
@@ -137,7 +137,7 @@ Settings current_settings(Sandbox& sandbox, const Config& conf, const Link* link
 
 void write_sysctls(Sandbox& sandbox, const Config& conf) {
   if (conf.sysctls.empty()) return;
-  sandbox.netns().run([&] {
+  sandbox.run([&] {
     for (const Sysctl& sysctl : conf.sysctls) {
       bool exists = false;
       const auto now = readable_value(sysctl, exists);
@@ -165,7 +165,7 @@ void restore_sysctls(Sandbox& sandbox, const Settings& settings) {
   auto values = settings.sysctls;
   std::ranges::stable_sort(values, {}, [](const auto& value) { return rank_of(value.entry); });
   ErrorList errors;
-  sandbox.netns().run([&] {
+  sandbox.run([&] {
     for (const auto& [entry, value] : values) {
       errors.attempt(concat("restore sysctl ", entry), [&, &e = entry, &v = value] {
         const auto now = sysctl::read(e);
@@ -184,7 +184,7 @@ void restore_link(Sandbox& sandbox, const Settings& settings, const Link& link) 
 void check_settings(Sandbox& sandbox, const Config& conf, const std::string& ifname) {
   if (conf.changes_link()) check_link(sandbox, conf, ifname);
   if (conf.sysctls.empty()) return;
-  sandbox.netns().run([&] {
+  sandbox.run([&] {
     for (const Sysctl& sysctl : conf.sysctls) {
       bool exists = false;
       const auto now = readable_value(sysctl, exists);

@@ -53,6 +53,7 @@ TEST_CASE("bridge ADD: the complete state of a dual-stack attachment",
   const cni::Json port = added.port_link();
   CHECK(port.root()["mtu"].text() == "1400");
   CHECK(port.root()["txqlen"].int_or(0, 0, 9999) == 0);
+  CHECK(port.root()["num_tx_queues"].text() == "1");
   CHECK(port.root()["master"].string() == "cni0");
   const auto data = port.root()["linkinfo"]["info_slave_data"];
   CHECK(data["state"].string() == "forwarding");
@@ -67,6 +68,7 @@ TEST_CASE("bridge ADD: the complete state of a dual-stack attachment",
   // The container's.
   const cni::Json eth0 = link_of("eth0", inside);
   CHECK(eth0.root()["mtu"].text() == "1400");
+  CHECK(eth0.root()["num_tx_queues"].text() == "1");
   CHECK(flag(eth0, "UP"));
   CHECK(addresses_of("eth0", inside) ==
         std::vector<std::string>{"10.1.2.2/24", "2001:db8:1::2/64"});
@@ -147,6 +149,27 @@ TEST_CASE("bridge ADD: layer 2", "[bridge][add]") {
   CHECK(addresses_of("cni0").empty());
   CHECK(added.host.net().sysctl("net/ipv4/ip_forward") == "0");
   CHECK_FALSE(added.result.root()["ips"].written());
+}
+
+TEST_CASE("bridge ADD: the result has the bridge as the new port has left it", "[bridge][add]") {
+  const TestHost host;
+  const TestSandbox first("c1"), second("c2");
+  // The new port has the lowest MAC, which a bridge without one of its own takes over.
+  const bool foreign = GENERATE(false, true);
+  INFO(foreign);
+  if (foreign) {
+    tool("ip link add cni0 type bridge");
+    tool("ip link set cni0 up");
+  } else {
+    Attachment{.conf = bridge_conf(""), .netns = first.path(), .id = "c1"}.add();
+  }
+  const auto result =
+      Attachment{.conf = bridge_conf(R"("mtu":1300)"), .netns = second.path(), .id = "c2"}.add();
+  const auto reported = result.root()["interfaces"].items()[0];
+  const cni::Json bridge = link_of("cni0");
+  CHECK(bridge.root()["mtu"].text() == "1300");
+  CHECK(reported["mtu"].text() == "1300");
+  CHECK(reported["mac"].string() == bridge.root()["address"].string());
 }
 
 TEST_CASE("bridge ADD: switches of the port and the bridge", "[bridge][add]") {

@@ -19,10 +19,10 @@ namespace {
 constexpr unsigned short kFirstPort = 20000;
 
 constexpr std::string_view kList = R"({"cniVersion": "1.1.0", "name": "crowd", "plugins": [
-  {"type": "bridge", "bridge": "crowd0", "isDefaultGateway": true, "ipMasq": true,
+  {"type": "bridge", "bridge": "crowd0", "isDefaultGateway": true, "ipMasq": true, "timeoutSeconds": 280,
    "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.60.0.0/16"}], [{"subnet": "fd60::/64"}]]}},
-  {"type": "portmap", "capabilities": {"portMappings": true}},
-  {"type": "firewall", "ingressPolicy": "same-bridge"}]})";
+  {"type": "portmap", "timeoutSeconds": 280, "capabilities": {"portMappings": true}},
+  {"type": "firewall", "timeoutSeconds": 280, "ingressPolicy": "same-bridge"}]})";
 
 class Crowd {
  public:

@@ -77,14 +77,16 @@ TEST_CASE("suite: a called IPAM plugin's errors and log lines are its own", "[sc
   const TestHost host;
   const TestSandbox first("c1"), second("c2");
   const std::string conf = plugin_conf("bridge", kMembers);
-  Attachment{.conf = conf, .netns = first.path(), .id = "c1"}.add();  // the only address
+  const std::vector<std::string> env = {"CNI_LOG_LEVEL=debug"};
+  const Attachment early{.conf = conf, .netns = first.path(), .id = "c1", .env = env};
+  const Output taken = early.run("ADD");  // the only address
+  REQUIRE(taken.ok());
+  CHECK(taken.err.find("plugin=host-local verb=ADD") != std::string::npos);
+  CHECK(taken.err.find("plugin=bridge verb=ADD") != std::string::npos);
   const Snapshot before = snapshot_host().only("nft file");
-  const Attachment late{
-      .conf = conf, .netns = second.path(), .id = "c2", .env = {"CNI_LOG_LEVEL=debug"}};
+  const Attachment late{.conf = conf, .netns = second.path(), .id = "c2", .env = env};
   const Output refused = late.run("ADD");
   CHECK(refused.json().root()["code"].integer(0, 999).value() == 11);
   CHECK(refused.json().root()["msg"].string().find("10.1.2.1") != std::string::npos);
-  CHECK(refused.err.find("plugin=host-local verb=ADD") != std::string::npos);
-  CHECK(refused.err.find("plugin=bridge verb=ADD") != std::string::npos);
   CHECK(difference(before, snapshot_host().only("nft file")) == "");
 }
