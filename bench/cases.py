@@ -337,49 +337,128 @@ def many(bench):
     add_netns(*(f"m{i}" for i in range(number)))
     row = {"case": f"bridge, with {number:,} containers", "verb": "ADD", "unit": "ms", "sides": {}}
     first = {"case": "bridge, with the first containers", "verb": "ADD", "unit": "ms", "sides": {}}
-    for side in bench.has("bridge", "host-local"):
+    prepare_floor(False, True)
+
+    def call(side, verb, i):
+        if side != "floor":
+            return plugin_call(bench.sides[side], verb, bridge(side), f"m{i}")
+        return bench.floor(verb.lower(), host=f"vethfloor{i}", bridge="br-floor", netns=netns(f"m{i}"),
+                           v4=f"10.3.{i // 250 + 1}.{i % 250 + 1}", gw4="10.3.0.1",
+                           lease="/var/lib/cni/networks/floor")
+
+    for side in (*bench.has("bridge", "host-local"), "floor"):
         times = []
         for i in range(number):
-            times.append(plugin_call(bench.sides[side], "ADD", bridge(side), f"m{i}").run().ms)
+            times.append(call(side, "ADD", i).run().ms)
             if i % 50 == 0:
                 bench.progress(f"{side} {i}")
         first["sides"][side], row["sides"][side] = stats(times[:sample]), stats(times[-sample:])
         with ThreadPoolExecutor(16) as pool:  # not measured
-            list(pool.map(lambda i, side=side: plugin_call(
-                bench.sides[side], "DEL", bridge(side), f"m{i}").run(), range(number)))
+            list(pool.map(lambda i, side=side: call(side, "DEL", i).run(), range(number)))
+    tool("ip", "link", "del", "br-floor")
     delete_netns(*(f"m{i}" for i in range(number)))
     return [first, row]
 
 
-def connections(bench):
-    """New TCP connections per second of a masqueraded container, beside so many others."""
-    rows = []
+def add_outside():
+    """A neighbour of the host, 192.0.2.2 on its uplink, and a container's namespace."""
     add_netns("outside", "t")
     tool("ip", "link", "add", "uplink", "type", "veth", "peer", "name", "eth0", "netns", "outside")
     tool("ip", "addr", "add", "192.0.2.1/24", "dev", "uplink")
     tool("ip", "link", "set", "uplink", "up")
     tool("ip", "-n", "outside", "addr", "add", "192.0.2.2/24", "dev", "eth0")
     tool("ip", "-n", "outside", "link", "set", "eth0", "up")
+
+
+def remove_outside():
+    tool("ip", "link", "del", "uplink")
+    delete_netns("outside", "t")
+
+
+def remove_rules():
+    tool("iptables", "-t", "nat", "-F", check=False)
+    tool("iptables", "-t", "nat", "-X", check=False)
+    tool("nft", "delete", "table", "inet", "cnipp", check=False)
+
+
+def connection_rate(bench, client, server, address):
+    seconds = "0.5" if bench.quick else "1"
+    return stats([float(Call([f"{bench.programs}/bench_connect", netns(client), netns(server), address,
+                              "8080", seconds]).run().out) for _ in range(3 if bench.quick else 7)])
+
+
+def connections(bench):
+    """New TCP connections per second of a masqueraded container, beside so many others."""
+    rows = []
+    add_outside()
     for number in (1, 1000) if bench.quick else (1, 1000, 20000):
         values = {}
         for side in bench.has("bridge", "host-local"):
             neighbours(side, number // 2, "before")
             plugin_call(bench.sides[side], "ADD", bridge(side, masq=True)).run()
             neighbours(side, number - number // 2 - 1, "after")
-            seconds = "0.5" if bench.quick else "1"
-            values[side] = stats([float(Call([f"{bench.programs}/bench_connect", netns("t"),
-                                              netns("outside"), "192.0.2.2", "8080", seconds])
-                                        .run().out) for _ in range(3 if bench.quick else 7)])
+            values[side] = connection_rate(bench, "t", "outside", "192.0.2.2")
             plugin_call(bench.sides[side], "DEL", bridge(side, masq=True)).run()
-            tool("iptables", "-t", "nat", "-F", check=False)
-            tool("iptables", "-t", "nat", "-X", check=False)
-            tool("nft", "delete", "table", "inet", "cnipp", check=False)
+            remove_rules()
             bench.progress(f"{side} {number}")
         rows.append({"case": f"new connections, {number:,} masqueraded", "verb": "", "unit": "per second",
                      "more_is_better": True, "sides": values, "number": number})
-    tool("ip", "link", "del", "uplink")
-    delete_netns("outside", "t")
+    remove_outside()
     return rows
+
+
+def published(bench):
+    """New TCP connections per second from outside through one published port, beside so many others."""
+    rows = []
+    add_outside()
+    for number in (1, 1000) if bench.quick else (1, 1000, 20000):
+        values = {}
+        for side in bench.has("bridge", "host-local", "portmap"):
+            chain = podman_chain(side, 8080, ("bridge", "portmap"))
+            mapping = chain[1]["runtimeConfig"]["portMappings"][0]
+            mapping["containerPort"] = 8080
+            other_ports(bench, side, number // 2, "before")
+            run_chain(bench.sides[side], "ADD", chain)
+            other_ports(bench, side, number - number // 2 - 1, "after")
+            values[side] = connection_rate(bench, "outside", "t", "192.0.2.1")
+            run_chain(bench.sides[side], "DEL", chain)
+            remove_rules()
+            bench.progress(f"{side} {number}")
+        rows.append({"case": f"new connections, {number:,} published ports", "verb": "",
+                     "unit": "per second", "more_is_better": True, "sides": values})
+    remove_outside()
+    return rows
+
+
+def other_ports(bench, side, number, when):
+    """So many published ports of containers with up to fifteen each: ours by the plugin, the
+    reference's as it writes them."""
+    first = 10000 if when == "before" else 30000
+    groups = [range(port, min(port + 15, first + number)) for port in range(first, first + number, 15)]
+    if side == "ours":
+        for ports in groups:
+            plugin_call(bench.sides[side], "ADD", {
+                "cniVersion": "1.0.0", "name": "others", "type": "portmap",
+                "runtimeConfig": {"portMappings": [
+                    {"hostPort": port, "containerPort": 80, "protocol": "tcp"} for port in ports]},
+                "prevResult": {"cniVersion": "1.0.0", "ips": [
+                    {"address": f"10.200.{ports[0] // 250}.{ports[0] % 250 + 1}/8"}]}},
+                f"other-{ports[0]}", "t").run()
+        return
+    lines = ["*nat", *([":CNI-HOSTPORT-DNAT - [0:0]", ":CNI-HOSTPORT-SETMARK - [0:0]"]
+                       if when == "before" and number > 0 else [])]
+    if lines[1:]:
+        lines += [f"-A {hook} -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT"
+                  for hook in ("PREROUTING", "OUTPUT")]
+    for ports in groups:
+        chain, address = f"CNI-DN-{ports[0]:020d}", f"10.200.{ports[0] // 250}.{ports[0] % 250 + 1}"
+        lines += [f":{chain} - [0:0]", "-A CNI-HOSTPORT-DNAT -p tcp -m comment --comment others -m multiport "
+                  f"--dports {','.join(map(str, ports))} -j {chain}"]
+        for port in ports:
+            lines += [f"-A {chain} -s {source} -p tcp --dport {port} -j CNI-HOSTPORT-SETMARK"
+                      for source in ("10.0.0.0/8", "127.0.0.1")]
+            lines.append(f"-A {chain} -p tcp --dport {port} -j DNAT --to-destination {address}:80")
+    tool("iptables-restore", "--noflush", text="\n".join(lines + ["COMMIT", ""]))
 
 
 def neighbours(side, number, when):
@@ -473,5 +552,5 @@ def sizes(bench):
 
 CASES = {"version": version, "loopback": loopback, "host-local": host_local, "bridge": bridge_v4,
          "masquerade": bridge_masq, "dual-stack": bridge_dual, "ptp": ptp, "podman": podman,
-         "at-once": at_once, "many": many, "connections": connections, "throughput": throughput,
+         "at-once": at_once, "many": many, "connections": connections, "published": published, "throughput": throughput,
          "sizes": sizes}

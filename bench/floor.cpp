@@ -203,6 +203,18 @@ void put_up(unsigned index, const char* name, const char* alias) {
   if (alias != nullptr) batch.put(IFLA_IFALIAS, alias);
 }
 
+void put_no_link_local(const char* name) {
+  const ifinfomsg link{};
+  batch.begin(RTM_NEWLINK, NLM_F_ACK, &link, sizeof link);
+  batch.put(IFLA_IFNAME, name);
+  const std::size_t families = batch.nest(IFLA_AF_SPEC);
+  const std::size_t v6 = batch.nest(AF_INET6);
+  const std::uint8_t mode = IN6_ADDR_GEN_MODE_NONE;
+  batch.put(IFLA_INET6_ADDR_GEN_MODE, &mode, sizeof mode);
+  batch.end(v6);
+  batch.end(families);
+}
+
 void put_arp_notify(unsigned index) {
   ifinfomsg link{};
   link.ifi_index = static_cast<int>(index);
@@ -291,6 +303,7 @@ void add_links(char** argv) {
   put_veth(host, bridge == nullptr ? 0 : index_of(bridge), netns);
   batch.commit(outer, "create the pair");
   write_sysctl("/proc/sys/net/ipv6/conf/%s/accept_ra", host, "0");
+  if (bridge != nullptr) put_no_link_local(host);
   put_up(0, host, "bench/floor, one container");
   batch.commit(outer, "host end up");
 

@@ -20,7 +20,7 @@ target_link_options(cni_flags INTERFACE -Wl,--gc-sections -Wl,-z,relro -Wl,-z,no
 target_compile_definitions(cni_flags INTERFACE $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
 
 # The hardening of distributions, for what is installed.
-set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+set(CMAKE_CXX_FLAGS_RELEASE "-Os -DNDEBUG")
 target_compile_options(cni_flags INTERFACE
   $<$<CONFIG:Release>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong
   -fcf-protection>)

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# cni_add_test(NAME LABEL label [SECOND_KERNEL] [SECOND_KERNEL_TAGGED] [TIMEOUT s] [LIBRARIES lib...]
-#   [DEPENDS target...] SOURCES file...)
+# cni_add_test(NAME LABEL label [SECOND_KERNEL] [TIMEOUT s] [LIBRARIES lib...] [DEPENDS target...]
+#   SOURCES file...)
 #   A Catch2 program; every case becomes one ctest, run in its own process. Exit status 77 means
 #   skipped. SECOND_KERNEL: tools/test runs it under Debian's stock kernel too, emulated, five to
-#   twenty times slower: for programs that take a few seconds at most. SECOND_KERNEL_TAGGED: of the
-#   program's cases only those with the tag [second-kernel].
+#   twenty times slower, but for the cases with the tag [one-kernel]: those that would take minutes.
 find_package(Catch2 REQUIRED)
 include(Catch)
 
@@ -16,7 +15,7 @@ if(Catch2_VERSION VERSION_GREATER_EQUAL 3)
 endif()
 
 function(cni_add_test name)
-  cmake_parse_arguments(arg "SECOND_KERNEL;SECOND_KERNEL_TAGGED" "LABEL;TIMEOUT" "SOURCES;LIBRARIES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(arg "SECOND_KERNEL" "LABEL;TIMEOUT" "SOURCES;LIBRARIES;DEPENDS" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
@@ -37,11 +36,9 @@ function(cni_add_test name)
   # One label, since catch_discover_tests takes no list; ctest -L finds either word in it.
   set(both "${arg_LABEL}, second-kernel")
   if(arg_SECOND_KERNEL)
-    catch_discover_tests(${name} ${discovery} PROPERTIES ${properties} "${both}")
-  elseif(arg_SECOND_KERNEL_TAGGED)
-    catch_discover_tests(${name} TEST_SPEC "[second-kernel]" ${discovery}
+    catch_discover_tests(${name} TEST_SPEC "~[one-kernel]" ${discovery}
       PROPERTIES ${properties} "${both}")
-    catch_discover_tests(${name} TEST_SPEC "~[second-kernel]" ${discovery}
+    catch_discover_tests(${name} TEST_SPEC "[one-kernel]" ${discovery}
       PROPERTIES ${properties} "${arg_LABEL}")
   else()
     catch_discover_tests(${name} ${discovery} PROPERTIES ${properties} "${arg_LABEL}")

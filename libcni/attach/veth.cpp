@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <vector>
 
 #include "attach/configure_interface.h"
 #include "attach/sysctl.h"
@@ -69,6 +70,41 @@ void undo_creation(Host& host, const Owner& owner, bool created) {
   netlink::delete_link_if_exists(host.route(), link->ifindex, link->name);
 }
 
+/// Both ends as they are then, without a look into the container where the host end tells the rest.
+VethPair set_up_host_end(Host& host, Sandbox& sandbox, const netlink::NewVeth& wanted,
+                         const Owner& owner, const VethOptions& options) {
+  // No packet can arrive before the container's end is up.
+  sysctl::write(sysctl::link_entry("ipv6", wanted.name, "accept_ra"), "0");
+  // While its link-local address is being checked the host could not look for the container.
+  if (options.routed) sysctl::write(sysctl::link_entry("ipv6", wanted.name, "accept_dad"), "0");
+  netlink::LinkChange change = options.port;
+  change.up = true;
+  change.alias = owner.label({}, kMaxAlias);
+  Message setup = netlink::change_link(0, wanted.name, change);
+  Message look = netlink::get_link_message(wanted.name);
+  // Looked at before it is up: of a link that is up and has no carrier yet the kernel first settles
+  // the state, for which it waits for an RCU grace period.
+  std::vector<Message*> on_host{&look, &setup};
+  // What comes in at a bridge port is the bridge's: an address of its own would only cost the
+  // kernel's work, and everybody a route.
+  Message bare = netlink::no_link_local_address(wanted.name);
+  if (options.master != 0) on_host.insert(on_host.begin(), &bare);
+  host.route().transact(on_host);
+  const auto host_end = netlink::link_of(look);
+  if (!host_end) throw KernelError(ENODEV, look.what());
+  if (host_end->peer == 0)
+    return VethPair{*host_end, netlink::get_link(sandbox.route(), wanted.peer_name)};
+  // What was asked for, and the index that the host end tells: no look-up in the container.
+  Link container;
+  container.ifindex = host_end->peer;
+  container.name = wanted.peer_name;
+  container.kind = host_end->kind;
+  container.mac = wanted.peer_mac;
+  container.mtu = host_end->mtu;
+  container.peer = host_end->ifindex;
+  return VethPair{*host_end, std::move(container)};
+}
+
 }  // namespace
 
 std::string host_veth_name(const Owner& owner) {
@@ -126,31 +162,7 @@ std::optional<VethPair> create_veth(Host& host, Sandbox& sandbox, const std::str
   }
   *created = true;
 
-  // No packet can arrive before the container's end is up.
-  sysctl::write(sysctl::link_entry("ipv6", name, "accept_ra"), "0");
-  // While its link-local address is being checked the host could not look for the container.
-  if (options.routed) sysctl::write(sysctl::link_entry("ipv6", name, "accept_dad"), "0");
-  netlink::LinkChange change = options.port;
-  change.up = true;
-  change.alias = owner.label({}, kMaxAlias);
-  Message setup = netlink::change_link(0, name, change);
-  Message look = netlink::get_link_message(name);
-  // Looked at before it is up: of a link that is up and has no carrier yet the kernel first settles
-  // the state, for which it waits for an RCU grace period.
-  Message* const on_host[] = {&look, &setup};
-  host.route().transact(on_host);
-  const auto host_end = netlink::link_of(look);
-  if (!host_end) throw KernelError(ENODEV, look.what());
-  if (host_end->peer == 0) return VethPair{*host_end, netlink::get_link(sandbox.route(), ifname)};
-  // What was asked for, and the index that the host end tells: no look-up in the container.
-  Link container;
-  container.ifindex = host_end->peer;
-  container.name = ifname;
-  container.kind = host_end->kind;
-  container.mac = wanted.peer_mac;
-  container.mtu = host_end->mtu;
-  container.peer = host_end->ifindex;
-  return VethPair{*host_end, std::move(container)};
+  return set_up_host_end(host, sandbox, wanted, owner, options);
 }
 
 std::optional<Link> find_host_veth(Host& host, const Owner& owner, bool thorough) {

@@ -31,7 +31,7 @@ Fd open_file_if_exists(const std::string& path, int flags) {
 
 std::string read_all(int fd, std::string_view what, std::size_t limit) {
   std::string data;
-  char buffer[16384];
+  char buffer[4096];
   for (;;) {
     const ssize_t got = ::read(fd, buffer, sizeof buffer);
     if (got == 0) return data;

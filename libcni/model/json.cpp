@@ -41,6 +41,11 @@ std::string join_path(const std::string& path, std::string_view key) {
   return path.empty() ? std::string(key) : concat(path, ".", key);
 }
 
+/// json::items() of an object, without its iterators of everything.
+const json::object_t& members_of(const json& object) {
+  return object.get_ref<const json::object_t&>();
+}
+
 /// The parser recurses nowhere, but printing and copying do: a document nested without limit must
 /// not exhaust the stack.
 void check_depth(std::string_view text) {
@@ -117,7 +122,7 @@ JsonRef JsonRef::exact(std::string_view key) const {
 JsonRef JsonRef::operator[](std::string_view key) const {
   JsonRef member = exact(key);
   if (member.node_ != nullptr || node_ == nullptr || !node_->is_object()) return member;
-  for (const auto& [name, value] : node_->items()) {
+  for (const auto& [name, value] : members_of(*node_)) {
     if (same_ignoring_case(name, key)) return {&value, join_path(path_, name)};
   }
   return member;
@@ -138,7 +143,7 @@ std::vector<JsonRef::Member> JsonRef::members() const {
   std::vector<Member> out;
   if (!present()) return out;
   if (!node_->is_object()) fail(concat("expected an object, got ", shown(*node_)));
-  for (const auto& [name, value] : node_->items()) {
+  for (const auto& [name, value] : members_of(*node_)) {
     out.push_back({name, JsonRef(&value, join_path(path_, name))});
   }
   return out;

@@ -32,9 +32,10 @@ Message address_message(std::uint16_t type, unsigned flags, int ifindex, const I
 bool Address::is_tentative() const noexcept { return (flags & IFA_F_TENTATIVE) != 0; }
 bool Address::dad_failed() const noexcept { return (flags & IFA_F_DADFAILED) != 0; }
 
-std::vector<Address> list_addresses(Socket& socket, int ifindex) {
+std::vector<Address> list_addresses(Socket& socket, int ifindex, std::optional<Family> family) {
   Message message(RTM_GETADDR, 0, concat("list addresses of link ", ifindex));
   ifaddrmsg filter{};
+  if (family) filter.ifa_family = *family == Family::kV4 ? AF_INET : AF_INET6;
   filter.ifa_index = static_cast<std::uint32_t>(ifindex);
   message.header(filter);
   std::vector<Address> out;
@@ -44,6 +45,7 @@ std::vector<Address> list_addresses(Socket& socket, int ifindex) {
         const auto* info = static_cast<const ifaddrmsg*>(nlmsg_data(header));
         if (info->ifa_index != filter.ifa_index) return;
         if (info->ifa_family != AF_INET && info->ifa_family != AF_INET6) return;
+        if (family && info->ifa_family != filter.ifa_family) return;
         const Attributes attributes(header, sizeof *info);
         const bool v4 = info->ifa_family == AF_INET;
         // IFA_ADDRESS is the peer's on point-to-point links; IFA_LOCAL is ours where it is given.

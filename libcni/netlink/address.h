@@ -2,6 +2,7 @@
 // Copyright the cnipp authors
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,10 @@ struct Address {
   [[nodiscard]] bool dad_failed() const noexcept;
 };
 
-/// Of one link, both families.
-[[nodiscard]] std::vector<Address> list_addresses(Socket& socket, int ifindex);
+/// Of one link, of both families or one. For one the kernel need not wait for the lock of all
+/// changes to links (since Linux 6.9).
+[[nodiscard]] std::vector<Address> list_addresses(Socket& socket, int ifindex,
+                                                  std::optional<Family> family = std::nullopt);
 
 enum class Dad : unsigned char { kSkip, kPerform };
 /// With kNone the kernel adds no route to the address's network, now or when the link comes back.

@@ -256,6 +256,18 @@ Message change_link(int ifindex, const std::string& name, const LinkChange& chan
   return message;
 }
 
+Message no_link_local_address(const std::string& name) {
+  Message message(RTM_NEWLINK, NLM_F_ACK, concat("set addrgenmode of ", quote(name)));
+  message.header(ifinfomsg{});
+  message.put_text(IFLA_IFNAME, name);
+  message.nest(IFLA_AF_SPEC, [](Message& families) {
+    families.nest(AF_INET6,
+                  [](Message& v6) { v6.put_u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE); });
+  });
+  message.tolerate(EAFNOSUPPORT);
+  return message;
+}
+
 Message announce_addresses(int ifindex, const std::string& name) {
   Message message(RTM_NEWLINK, NLM_F_ACK, concat("set arp_notify of ", quote(name)));
   ifinfomsg info{};

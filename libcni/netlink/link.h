@@ -105,6 +105,10 @@ struct LinkChange {
 [[nodiscard]] Message change_link(int ifindex, const std::string& name, const LinkChange& change,
                                   std::string_view what = "set up link");
 
+/// The link makes itself no IPv6 link-local address when it comes up. Without effect where the link
+/// has no IPv6. Named by `name`.
+[[nodiscard]] Message no_link_local_address(const std::string& name);
+
 /// From now on the link announces its IPv4 addresses by ARP when it comes up or its MAC changes:
 /// the sysctl arp_notify. Without effect where the link has no IPv4.
 [[nodiscard]] Message announce_addresses(int ifindex, const std::string& name);

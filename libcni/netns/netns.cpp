@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -20,7 +21,11 @@
 namespace cni {
 namespace {
 
-constexpr const char* kCurrent = "/proc/thread-self/ns/net";
+/// The first thread's has the shorter way: each part of a path below /proc is made when it is
+/// looked for.
+const char* path_of_current() noexcept {
+  return ::gettid() == ::getpid() ? "/proc/self/ns/net" : "/proc/thread-self/ns/net";
+}
 
 bool is_network_namespace(int fd) noexcept {
   struct statfs fs {};
@@ -69,7 +74,10 @@ std::optional<NetNs> NetNs::open_if_exists(const std::string& path) {
   }
 }
 
-NetNs NetNs::current() { return describe(open_file(kCurrent, O_RDONLY), kCurrent); }
+NetNs NetNs::current() {
+  const std::string path = path_of_current();
+  return describe(open_file(path, O_RDONLY), path);
+}
 
 NetNs NetNs::create() {
   const NetNs home = current();

@@ -199,9 +199,11 @@ void gc(const Request& request) {
   });
 }
 
+/// Of a configuration that ADD has taken.
 bool has_rules(const Request& request) {
-  const Config conf = Config::parse(request);
-  return conf.mac_spoof_check || (conf.ip_masq && conf.has_ipam);
+  const JsonRef conf = request.conf.root();
+  const bool has_ipam = !conf["ipam"]["type"].string_or("").empty();
+  return conf["macspoofchk"].bool_or(false) || (conf["ipMasq"].bool_or(false) && has_ipam);
 }
 
 void restore(const Request& request) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <memory>
 #include <optional>
 
@@ -93,6 +94,19 @@ bool conflicts(const IpNet& present, const std::vector<IpNet>& wanted) {
   });
 }
 
+/// The link's addresses of the gateways' families: others are in nobody's way.
+std::vector<Address> addresses_beside(Host& host, const Link& link,
+                                      const std::vector<IpNet>& gateways) {
+  std::vector<Address> out;
+  for (const Family family : {Family::kV4, Family::kV6}) {
+    const auto is_of_it = [&](const IpNet& gateway) { return gateway.family() == family; };
+    if (std::ranges::none_of(gateways, is_of_it)) continue;
+    std::ranges::move(netlink::list_addresses(host.route(), link.ifindex, family),
+                      std::back_inserter(out));
+  }
+  return out;
+}
+
 /// Why the address cannot be replaced, nullopt when it can.
 std::optional<Error> objection(Host& host, const Config& conf, const GatewayPlace& place,
                                const IpNet& present, const std::vector<IpNet>& wanted,
@@ -166,9 +180,15 @@ std::size_t count_ports(Host& host, const Link& bridge, int own_port) {
 }
 
 std::optional<FileLock> lock_bridges(FileLock::Kind kind) {
+  const std::string path = concat(kRunDir, "/bridge.lock");
   try {
+    try {
+      return FileLock::acquire(path, 0600, kind);
+    } catch (const KernelError& error) {
+      if (error.error_number() != ENOENT) throw;
+    }
     make_directories(kRunDir, 0700);
-    return FileLock::acquire(concat(kRunDir, "/bridge.lock"), 0600, kind);
+    return FileLock::acquire(path, 0600, kind);
   } catch (const KernelError& error) {
     log::warn(concat("bridges are not locked: ", error.what()));
     return std::nullopt;
@@ -210,7 +230,7 @@ void ensure_gateways(Host& host, const Config& conf, const GatewayPlace& place,
                      const std::vector<IpNet>& gateways, Rollback& rollback) {
   const log::Step timed("ensure the gateway addresses");
   const Link& target = place.target;
-  const std::vector<Address> present = netlink::list_addresses(host.route(), target.ifindex);
+  const std::vector<Address> present = addresses_beside(host, target, gateways);
   for (const Address& address : present) {
     if (!conflicts(address.net, gateways)) continue;
     remove_conflicting(host, conf, place, address.net, gateways, rollback);

@@ -139,7 +139,8 @@ void gc(const Request& request) {
   collect(request, [](Host&, const OwnerSet&, ErrorList&) {});
 }
 
-bool has_rules(const Request& request) { return Config::parse(request).ip_masq; }
+/// Of a configuration that ADD has taken.
+bool has_rules(const Request& request) { return request.conf.root()["ipMasq"].bool_or(false); }
 
 void restore(const Request& request) {
   const Config conf = Config::parse(request);

@@ -35,7 +35,7 @@ std::string with_previous(const std::string& ips) {
 
 }  // namespace
 
-TEST_CASE("static ADD: what the configuration says", "[static][second-kernel]") {
+TEST_CASE("static ADD: what the configuration says", "[static]") {
   const Outcome outcome = call("ADD", conf(kTwo));
   REQUIRE(outcome.addresses() == Strings{"10.1.0.5/24", "fd00::5/64"});
   const cni::Json json = outcome.json();

@@ -144,7 +144,7 @@ TEST_CASE("bandwidth ADD: what runtimes send", "[bandwidth]") {
 }
 
 TEST_CASE("bandwidth ADD: the configuration's own limits come before runtimeConfig",
-          "[bandwidth][second-kernel]") {
+          "[bandwidth]") {
   const VethHost on;
   constexpr std::string_view kRuntime =
       R"(,"runtimeConfig":{"bandwidth":{"ingressRate":8000000,"ingressBurst":800000}})";
@@ -247,8 +247,7 @@ TEST_CASE("bandwidth ADD: the filters of others stay", "[bandwidth]") {
   CHECK(difference(before, snapshot_host()) == "");
 }
 
-TEST_CASE("bandwidth ADD: again, with the same and with other limits",
-          "[bandwidth][second-kernel]") {
+TEST_CASE("bandwidth ADD: again, with the same and with other limits", "[bandwidth]") {
   const VethHost on;
   const Attachment attachment = on.chained("bandwidth", kBothWays);
   const cni::Json first = attachment.add();

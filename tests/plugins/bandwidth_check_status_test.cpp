@@ -110,8 +110,7 @@ TEST_CASE("bandwidth CHECK: an ifb with another MAC than prevResult says", "[ban
   checked.require_noticed("true", "MAC");
 }
 
-TEST_CASE("bandwidth CHECK: notices a changed fq_codel, where there is one",
-          "[bandwidth][check][second-kernel]") {
+TEST_CASE("bandwidth CHECK: notices a changed fq_codel, where there is one", "[bandwidth][check]") {
   const Checked checked;
   const std::string handle = checked.handle_of("host0");
   if (handle != "cc1:") {

@@ -39,8 +39,7 @@ cni::Json port_data(const Added& added) {
 
 }  // namespace
 
-TEST_CASE("bridge ADD: the complete state of a dual-stack attachment",
-          "[bridge][add][second-kernel]") {
+TEST_CASE("bridge ADD: the complete state of a dual-stack attachment", "[bridge][add]") {
   const Added added(bridge_conf(concat(R"("mtu":1400,)", kDualStack)));
   const auto inside = added.inside();
   // The host's side.
@@ -54,6 +53,7 @@ TEST_CASE("bridge ADD: the complete state of a dual-stack attachment",
   CHECK(port.root()["mtu"].text() == "1400");
   CHECK(port.root()["txqlen"].int_or(0, 0, 9999) == 0);
   CHECK(port.root()["num_tx_queues"].text() == "1");
+  CHECK(tool(concat("ip -6 addr show dev ", added.port)) == "");
   CHECK(port.root()["master"].string() == "cni0");
   const auto data = port.root()["linkinfo"]["info_slave_data"];
   CHECK(data["state"].string() == "forwarding");

@@ -150,7 +150,7 @@ TEST_CASE("firewall connectivity: a table of the administrator's that drops",
 }
 
 TEST_CASE("firewall isolated: inside a bridge without br_netfilter, link-local too",
-          "[firewall][matrix][second-kernel]") {
+          "[firewall][matrix]") {
   const TestHost host;
   const char* const called = GENERATE("0", "1");
   host.net().set_sysctl("net/bridge/bridge-nf-call-iptables", called);
@@ -183,8 +183,7 @@ TEST_CASE("firewall isolated: inside a bridge without br_netfilter, link-local t
   CHECK(can_ping(a.net(), "10.1.2.1"));
 }
 
-TEST_CASE("firewall same-bridge: a VLAN with a leg is a bridge of its own",
-          "[firewall][matrix][second-kernel]") {
+TEST_CASE("firewall same-bridge: a VLAN with a leg is a bridge of its own", "[firewall][matrix]") {
   const TestHost host;
   require_vlan_filtering();
   host.enable_forwarding();
@@ -208,7 +207,7 @@ TEST_CASE("firewall same-bridge: a VLAN with a leg is a bridge of its own",
 }
 
 TEST_CASE("firewall isolated: in a VLAN the gateway is reached, the neighbour is not",
-          "[firewall][matrix][second-kernel]") {
+          "[firewall][matrix]") {
   const TestHost host;
   require_vlan_filtering();
   host.enable_forwarding();

@@ -101,8 +101,7 @@ TEST_CASE("portmap iptables: the reference's chains, comments and order", "[port
              Catch::Contains(concat(" -j DNAT --to-destination [", web.v6(), "]:80\n")));
 }
 
-TEST_CASE("portmap iptables: leads where nftables does",
-          "[portmap][iptables][traffic][second-kernel]") {
+TEST_CASE("portmap iptables: leads where nftables does", "[portmap][iptables][traffic]") {
   const IptablesHost host;
   const Container web("web");
   const Container sibling("sibling");

@@ -31,8 +31,7 @@ Seen udp(const TestNamespace& client, const Container& server, std::string_view 
 
 }  // namespace
 
-TEST_CASE("portmap: from outside, the client's address is seen",
-          "[portmap][traffic][second-kernel]") {
+TEST_CASE("portmap: from outside, the client's address is seen", "[portmap][traffic]") {
   const PortHost host;
   const Container web("web");
   web.publish(kWeb);
@@ -43,7 +42,7 @@ TEST_CASE("portmap: from outside, the client's address is seen",
   CHECK(udp(outside, web, kHostV6) == OutsideHost::kV6);
 }
 
-TEST_CASE("portmap: SCTP, with either backend", "[portmap][traffic][second-kernel]") {
+TEST_CASE("portmap: SCTP, with either backend", "[portmap][traffic]") {
   if (!kernel_has_sctp()) skip("this kernel has no SCTP");
   const std::string members = GENERATE("", R"("backend":"iptables")");
   INFO(members);

@@ -47,7 +47,7 @@ struct Added {
 
 }  // namespace
 
-TEST_CASE("ptp ADD: the complete state of a dual-stack attachment", "[ptp][add][second-kernel]") {
+TEST_CASE("ptp ADD: the complete state of a dual-stack attachment", "[ptp][add]") {
   const Added added(ptp_conf(concat(R"("mtu":1400,)", kDual)));
   // The host's side.
   const cni::Json host_end = link_of(added.host_end);
@@ -94,8 +94,7 @@ TEST_CASE("ptp ADD: the complete state of a dual-stack attachment", "[ptp][add][
   CHECK(root["routes"].text() == R"([{"dst":"0.0.0.0/0"},{"dst":"::/0"}])");
 }
 
-TEST_CASE("ptp ADD: containers reach each other, the host and the outside at once",
-          "[ptp][add][second-kernel]") {
+TEST_CASE("ptp ADD: containers reach each other, the host and the outside at once", "[ptp][add]") {
   const TestHost host;
   const OutsideHost outside(host);
   const TestSandbox a("a"), b("b");

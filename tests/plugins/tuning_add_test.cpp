@@ -35,8 +35,7 @@ void install_allow_list(std::string_view content) {
 
 }  // namespace
 
-TEST_CASE("tuning ADD: attributes of the interface, in the kernel and in the result",
-          "[tuning][second-kernel]") {
+TEST_CASE("tuning ADD: attributes of the interface, in the kernel and in the result", "[tuning]") {
   const VethHost on;
   const cni::Json result =
       on.chained("tuning", R"("mac":"C2-11-00-00-00-09","mtu":1400,"promisc":true,)"
@@ -131,7 +130,7 @@ TEST_CASE("tuning ADD: args.cni.sysctl without sysctl", "[tuning]") {
   CHECK(on.sysctl("net/core/somaxconn") == "502");
 }
 
-TEST_CASE("tuning ADD: spellings of a sysctl", "[tuning][second-kernel]") {
+TEST_CASE("tuning ADD: spellings of a sysctl", "[tuning]") {
   const VethHost on("eth0.5");
   on.sandbox.net().set_sysctl("net/ipv4/conf/eth0.5/log_martians", "0");
   const char* const key =

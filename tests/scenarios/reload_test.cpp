@@ -40,7 +40,7 @@ struct FlushedHost {
 
 }  // namespace
 
-TEST_CASE("cnitool reload: what a flush took comes back", "[scenario][reload][second-kernel]") {
+TEST_CASE("cnitool reload: what a flush took comes back", "[scenario][reload]") {
   const FlushedHost used;
   const auto backend = GENERATE(as<std::string>{}, "nftables", "iptables");
   const Attachment one{.conf = with(kConf, "ipMasqBackend", backend), .netns = used.sandbox.path()};
