@@ -128,8 +128,10 @@ TEST_CASE("firewall iptables: a policy's chains stand above the acceptance", "[f
 TEST_CASE("firewall iptables: CHECK notices what is missing and makes nothing",
           "[firewall][check]") {
   const TestHost host;
+  tool("sysctl -qw net.ipv6.conf.default.accept_dad=0");
   const Pod pod({.firewall = kIsolated}, "a");
   pod.admit();
+  wait_for_addresses();
   REQUIRE(pod.firewall("CHECK").ok());
   const std::string change = GENERATE(
       "iptables -F", "ip6tables -F CNI-FORWARD", "iptables -D CNI-FORWARD 1",

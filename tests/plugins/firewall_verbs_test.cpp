@@ -208,9 +208,11 @@ TEST_CASE("firewall policies: the last one of a bridge takes its part along", "[
 
 TEST_CASE("firewall CHECK: notices what is missing or changed", "[firewall][check]") {
   const TestHost host;
+  tool("sysctl -qw net.ipv6.conf.default.accept_dad=0");
   drop_like_docker();
   const Pod pod({.firewall = kIsolated}, "a");
   pod.admit();
+  wait_for_addresses();
   REQUIRE(pod.firewall("CHECK").ok());
   const std::string change = GENERATE(
       "iptables -F", "iptables -F CNI-FORWARD", "ip6tables -F CNI-FORWARD", "iptables -F FORWARD",
