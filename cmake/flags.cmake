@@ -31,10 +31,11 @@ if(CNI_STATIC)
   # A tenth of the size of the usual relocation table, and fewer pages to be read at start.
   check_linker_flag(CXX -Wl,-z,pack-relative-relocs CNI_HAVE_PACKED_RELOCATIONS)
   # What a short call runs lies side by side, and few pages are touched; only lld can do it for the
-  # C library too. tools/startup-order made the list.
+  # C library too. tools/startup-order made the list. Functions of the same code are there once:
+  # nothing here compares the addresses of functions.
   check_linker_flag(CXX "-fuse-ld=lld;-Wl,--pack-dyn-relocs=relr" CNI_HAVE_LLD)
   if(CNI_HAVE_LLD)
-    target_link_options(cni_flags INTERFACE -fuse-ld=lld -Wl,--pack-dyn-relocs=relr
+    target_link_options(cni_flags INTERFACE -fuse-ld=lld -Wl,--pack-dyn-relocs=relr -Wl,--icf=all
       -Wl,--symbol-ordering-file=${PROJECT_SOURCE_DIR}/cmake/startup-order.txt
       -Wl,--no-warn-symbol-ordering)
   elseif(CNI_HAVE_PACKED_RELOCATIONS)

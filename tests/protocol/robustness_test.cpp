@@ -138,11 +138,12 @@ TEST_CASE("empty root: the binary is all that is needed", "[robustness]") {
   if (!is_static(target_binary())) skip("the binary is dynamic");
   const TestHost host;  // skips where chroot is not permitted
   const TempDir root;
-  std::filesystem::copy_file(target_binary(), root.path("plugin"));
+  const std::string name = std::filesystem::path(target_binary()).filename();
+  std::filesystem::copy_file(target_binary(), root.path(name));
   const auto call_in_root = [&](const Variables& variables, const std::string& input) {
     std::vector<std::string> env = {"PATH="};
-    for (const auto& [name, value] : variables) env.push_back(cni::concat(name, "=", value));
-    return run({.argv = {"chroot", root.path(), "/plugin"}, .env = env, .input = input});
+    for (const auto& [key, value] : variables) env.push_back(cni::concat(key, "=", value));
+    return run({.argv = {"chroot", root.path(), cni::concat("/", name)}, .env = env, .input = input});
   };
   REQUIRE(call_in_root({{"CNI_COMMAND", "VERSION"}}, "").out.starts_with("{\"cniVersion\""));
   REQUIRE(call_in_root({}, "").err.starts_with("CNI "));
