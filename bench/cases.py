@@ -552,5 +552,5 @@ def sizes(bench):
 
 CASES = {"version": version, "loopback": loopback, "host-local": host_local, "bridge": bridge_v4,
          "masquerade": bridge_masq, "dual-stack": bridge_dual, "ptp": ptp, "podman": podman,
-         "at-once": at_once, "many": many, "connections": connections, "published": published, "throughput": throughput,
-         "sizes": sizes}
+         "at-once": at_once, "many": many, "connections": connections, "published": published,
+         "throughput": throughput, "sizes": sizes}

@@ -12,12 +12,18 @@
 #include <cerrno>
 #include <string_view>
 
+#include "base/atomic_file.h"
 #include "base/concat.h"
 #include "base/deadline.h"
 #include "base/error.h"
+#include "base/log.h"
 
 namespace cni {
 namespace {
+
+constexpr const char* kRunDir = "/run/cnipp";
+
+std::string path_of(std::string_view name) { return concat(kRunDir, "/", name, ".lock"); }
 
 /// " (held by pid 12)" from the /proc/locks line of this inode, or "".
 std::string holder(int fd) {
@@ -85,6 +91,27 @@ FileLock FileLock::acquire(Fd fd, const std::string& path, Kind kind) {
     if (Deadline::passed()) Deadline::expired(concat("lock ", quote(path), holder(fd.get())));
   }
   return FileLock(std::move(fd));
+}
+
+std::optional<FileLock> FileLock::of_suite(std::string_view name, Kind kind) {
+  const std::string path = path_of(name);
+  try {
+    try {
+      return acquire(path, 0600, kind);
+    } catch (const KernelError& error) {
+      if (error.error_number() != ENOENT) throw;
+    }
+    make_directories(kRunDir, 0700);
+    return acquire(path, 0600, kind);
+  } catch (const KernelError& error) {
+    log::warn(concat("going on without a lock: ", error.what()));
+    return std::nullopt;
+  }
+}
+
+bool FileLock::is_held(std::string_view name) noexcept {
+  const Fd fd(::open(path_of(name).c_str(), O_RDONLY | O_CLOEXEC));
+  return fd.valid() && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
 }  // namespace cni

@@ -2,7 +2,9 @@
 // Copyright the cnipp authors
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/fd.h"
 
@@ -21,6 +23,13 @@ class [[nodiscard]] FileLock {
                           Kind kind = Kind::kExclusive);
   /// Locks an open descriptor; `path` is for messages.
   static FileLock acquire(Fd fd, const std::string& path, Kind kind = Kind::kExclusive);
+
+  /// /run/cnipp/<name>.lock, for all processes of this suite; the folder is made where it is
+  /// missing. nullopt, and a warning, where that cannot be: on a read-only /run a verb goes on.
+  [[nodiscard]] static std::optional<FileLock> of_suite(std::string_view name,
+                                                        Kind kind = Kind::kExclusive);
+  /// Whether somebody holds that lock exclusively. False where it cannot be told.
+  [[nodiscard]] static bool is_held(std::string_view name) noexcept;
 
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
 

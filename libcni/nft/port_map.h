@@ -30,9 +30,9 @@
 ///                               not come in from outside } }
 ///
 /// Per connection and per verb the cost does not depend on the number of mappings. Elements belong
-/// to their owner; everything else is shared: DEL leaves it, remove_unused removes it. No lock is
-/// needed: every change is one transaction that fails when its premises do not hold, and is then
-/// tried anew. All functions act in the socket's namespace.
+/// to their owner; everything else is shared: DEL leaves it, remove_unused removes it. Every
+/// change is one transaction that fails when its premises do not hold, and is then tried anew
+/// (optimistically in verdict_map.h). All functions act in the socket's namespace.
 namespace cni::nft::port_map {
 
 /// A restriction on what is redirected.

@@ -13,6 +13,7 @@
 #include "base/concat.h"
 #include "base/deadline.h"
 #include "base/error.h"
+#include "base/file_lock.h"
 #include "model/owner.h"
 #include "nft/expr.h"
 
@@ -23,7 +24,9 @@ using netlink::Attributes;
 using netlink::Message;
 using netlink::Socket;
 
-constexpr int kMaxTries = 100;                      // each meets a different concurrent change
+constexpr std::string_view kTurns = "nftables";  // the lock of those who have met many changes
+constexpr int kTriesOutOfTurn = 8;
+constexpr int kMaxTries = 1000;                     // each meets a different concurrent change
 constexpr std::uint32_t kVerdictType = 0xffffff00;  // NFT_DATA_VERDICT
 constexpr std::uint32_t kVerdictBytes = 16;
 
@@ -293,11 +296,16 @@ bool is_transient(int error_number) noexcept {
 }
 
 void optimistically(std::string_view what, const std::function<bool()>& attempt) {
-  for (int tries = 0; tries < kMaxTries && !Deadline::passed(); ++tries) {
-    if (attempt()) return;
+  std::optional<FileLock> turn;
+  if (FileLock::is_held(kTurns)) turn = FileLock::of_suite(kTurns);
+  int tries = 1;
+  for (; !attempt(); ++tries) {
+    if (tries == kMaxTries || Deadline::passed()) {
+      throw Error(ErrorCode::kTryAgain,
+                  concat(what, ": the nf_tables ruleset changed at each of ", tries, " attempts"));
+    }
+    if (tries == kTriesOutOfTurn && !turn) turn = FileLock::of_suite(kTurns);
   }
-  throw Error(ErrorCode::kTryAgain,
-              concat(what, ": the nf_tables ruleset changed at every attempt"));
 }
 
 }  // namespace cni::nft

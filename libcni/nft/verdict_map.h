@@ -90,7 +90,8 @@ void delete_element(Transaction& transaction, const VerdictMap& map,
                     std::span<const std::uint8_t> key);
 
 /// Repeats `attempt` while somebody else's changes get in its way: it returns true when it is done.
-/// Throws Error{kTryAgain} after 100 times or past the deadline.
+/// After a few times it takes a lock, behind which the others of this suite then queue up before
+/// their first attempt. Throws Error{kTryAgain} after 1,000 times or past the deadline.
 void optimistically(std::string_view what, const std::function<bool()>& attempt);
 /// The errno of a refusal that only says that the ruleset has changed meanwhile.
 [[nodiscard]] bool is_transient(int error_number) noexcept;

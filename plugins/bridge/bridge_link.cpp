@@ -11,7 +11,6 @@
 #include <optional>
 
 #include "attach/sysctl.h"
-#include "base/atomic_file.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/file_lock.h"
@@ -27,7 +26,6 @@ using netlink::Link;
 using netlink::Message;
 
 constexpr std::string_view kOurAlias = "cnipp: created by the bridge plugin";
-constexpr const char* kRunDir = "/run/cnipp";
 constexpr int kCreateTries = 10;
 
 void require_bridge(const Link& link) {
@@ -180,19 +178,7 @@ std::size_t count_ports(Host& host, const Link& bridge, int own_port) {
 }
 
 std::optional<FileLock> lock_bridges(FileLock::Kind kind) {
-  const std::string path = concat(kRunDir, "/bridge.lock");
-  try {
-    try {
-      return FileLock::acquire(path, 0600, kind);
-    } catch (const KernelError& error) {
-      if (error.error_number() != ENOENT) throw;
-    }
-    make_directories(kRunDir, 0700);
-    return FileLock::acquire(path, 0600, kind);
-  } catch (const KernelError& error) {
-    log::warn(concat("bridges are not locked: ", error.what()));
-    return std::nullopt;
-  }
+  return FileLock::of_suite("bridge", kind);
 }
 
 Link ensure_bridge(Host& host, const Config& conf, Rollback& rollback) {

@@ -123,7 +123,7 @@ TEST_CASE("static: GC and STATUS", "[static]") {
   REQUIRE(call("STATUS", conf(kTwo)).ok());
 }
 
-TEST_CASE("static oracle: same results", "[static][oracle]") {
+TEST_CASE("static oracle: same results", "[static][oracle][one-kernel]") {
   cni::test::require_file(reference_plugin("static"));
   const auto* version = GENERATE("0.2.0", "0.3.1", "0.4.0");
   const auto* args =

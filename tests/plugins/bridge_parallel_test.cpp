@@ -48,7 +48,8 @@ Process flap_links() {
 
 }  // namespace
 
-TEST_CASE("bridge in parallel: 200 containers come and go while links flap", "[bridge][parallel]") {
+TEST_CASE("bridge in parallel: 200 containers come and go while links flap",
+          "[bridge][parallel][one-kernel]") {
   const TestHost host;
   host.enable_forwarding();
   host.net().set_sysctl("net/ipv6/conf/default/accept_dad", "0");
@@ -105,7 +106,8 @@ TEST_CASE("bridge in parallel: 200 containers come and go while links flap", "[b
   }
 }
 
-TEST_CASE("bridge in parallel: first ADDs agree on one bridge and one MAC", "[bridge][parallel]") {
+TEST_CASE("bridge in parallel: first ADDs agree on one bridge and one MAC",
+          "[bridge][parallel][one-kernel]") {
   const TestHost host;
   const TestSandbox a("a"), b("b"), c("c");
   const std::string conf = bridge_conf(kDualStack);
@@ -134,7 +136,8 @@ TEST_CASE("bridge in parallel: first ADDs agree on one bridge and one MAC", "[br
   }
 }
 
-TEST_CASE("bridge in parallel: ADD and GC of an otherwise empty network", "[bridge][parallel]") {
+TEST_CASE("bridge in parallel: ADD and GC of an otherwise empty network",
+          "[bridge][parallel][one-kernel]") {
   const TestHost host;
   const TestSandbox a("a");
   const Attachment attachment{.conf = bridge_conf(kDualStack), .netns = a.path()};

@@ -2,7 +2,9 @@
 // Copyright the cnipp authors
 
 // Many calls at the same time. CNIPP_SWEEP=full takes 100 containers, as a node that starts does.
+#include <atomic>
 #include <deque>
+#include <thread>
 
 #include "base/concat.h"
 #include "plugins/portmap_fixture.h"
@@ -81,4 +83,36 @@ TEST_CASE("portmap: of two that want one port at once, one gets it", "[portmap][
     a.del();
     b.del();
   }
+}
+
+TEST_CASE("portmap: a slow one gets its turn among many fast ones", "[portmap][parallel]") {
+  const PortHost host;
+  const Container slow("slow"), fast("fast"), other("other");
+  Command victim = slow.publish(mapping(8080, 80)).command("DEL");
+  victim.argv.insert(victim.argv.begin(),
+                     {"strace", "-qqo", "/dev/null", "-e", "inject=sendmsg:delay_enter=30000"});
+  std::atomic<bool> over = false;
+  const auto come_and_go = [&](const Attachment& attachment) {
+    int changes = 0;
+    for (; !over; changes += 2) {
+      for (const char* verb : {"ADD", "DEL"}) {
+        if (!attachment.run(verb).ok()) return -changes;
+      }
+    }
+    return changes;
+  };
+  int fast_changes = 0, other_changes = 0;
+  std::thread one(
+      [&] { fast_changes = come_and_go(fast.portmap(portmap_conf(mapping(1001, 80)))); });
+  std::thread two(
+      [&] { other_changes = come_and_go(other.portmap(portmap_conf(mapping(1002, 80)))); });
+  const Output output = run(victim);
+  over = true;
+  one.join();
+  two.join();
+  INFO(output.text());
+  CHECK(output.ok());
+  CHECK(fast_changes > 0);
+  CHECK(other_changes > 0);
+  CHECK(count_port_elements() == 0);
 }

@@ -143,7 +143,8 @@ TEST_CASE("empty root: the binary is all that is needed", "[robustness]") {
   const auto call_in_root = [&](const Variables& variables, const std::string& input) {
     std::vector<std::string> env = {"PATH="};
     for (const auto& [key, value] : variables) env.push_back(cni::concat(key, "=", value));
-    return run({.argv = {"chroot", root.path(), cni::concat("/", name)}, .env = env, .input = input});
+    return run(
+        {.argv = {"chroot", root.path(), cni::concat("/", name)}, .env = env, .input = input});
   };
   REQUIRE(call_in_root({{"CNI_COMMAND", "VERSION"}}, "").out.starts_with("{\"cniVersion\""));
   REQUIRE(call_in_root({}, "").err.starts_with("CNI "));
