@@ -94,7 +94,7 @@ Output gc(const std::string& bus, const std::vector<std::string>& valid) {
 }  // namespace
 
 TEST_CASE("firewalld: sources come with ADD and go with DEL, through a reload",
-          "[firewall][firewalld]") {
+          "[firewall][firewalld][one-kernel]") {
   const TestHost host;
   const Firewalld firewalld(host);
   const std::string zone = GENERATE("trusted", "internal");
@@ -125,7 +125,8 @@ TEST_CASE("firewalld: sources come with ADD and go with DEL, through a reload",
   CHECK(a.firewall("DEL").ok());
 }
 
-TEST_CASE("firewalld: DEL and GC find the sources without prevResult", "[firewall][firewalld]") {
+TEST_CASE("firewalld: DEL and GC find the sources without prevResult",
+          "[firewall][firewalld][one-kernel]") {
   const TestHost host;
   const Firewalld firewalld(host);
   const std::string& bus = firewalld.variable();
@@ -139,7 +140,9 @@ TEST_CASE("firewalld: DEL and GC find the sources without prevResult", "[firewal
   CHECK_FALSE(is_source(firewalld, a.v4()));
   CHECK_FALSE(is_source(firewalld, a.v6()));
   CHECK(is_source(firewalld, b.v4()));
-  CHECK(gc(bus, {"c"}).ok());
+  const Output collected = gc(bus, {"c"});
+  INFO(collected.text());
+  CHECK(collected.ok());
   CHECK_FALSE(is_source(firewalld, b.v4()));
   CHECK(is_source(firewalld, c.v4()));
   CHECK(gc(bus, {}).ok());
@@ -170,7 +173,7 @@ TEST_CASE("firewalld: an address that somebody else has by now stays", "[firewal
   CHECK_FALSE(is_source(firewalld, "10.1.2.3"));
 }
 
-TEST_CASE("firewalld: a failed ADD leaves no source", "[firewall][firewalld]") {
+TEST_CASE("firewalld: a failed ADD leaves no source", "[firewall][firewalld][one-kernel]") {
   const TestHost host;
   const Firewalld firewalld(host);
   const std::string& bus = firewalld.variable();
@@ -193,7 +196,8 @@ TEST_CASE("firewalld: a failed ADD leaves no source", "[firewall][firewalld]") {
   CHECK_THAT(message_of(no_zone), contains("INVALID_ZONE"));
 }
 
-TEST_CASE("firewalld: what the reference made is checked and removed", "[firewall][oracle]") {
+TEST_CASE("firewalld: what the reference made is checked and removed",
+          "[firewall][oracle][one-kernel]") {
   require_reference("firewall");
   const TestHost host;
   const Firewalld firewalld(host);

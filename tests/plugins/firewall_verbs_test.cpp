@@ -159,7 +159,7 @@ TEST_CASE("firewall ADD: without an interface on the host, by address", "[firewa
 }
 
 TEST_CASE("firewall DEL: leaves nothing of the attachment, with or without prevResult",
-          "[firewall][del]") {
+          "[firewall][del][one-kernel]") {
   const TestHost host;
   drop_like_docker();
   const Network network{.firewall = GENERATE(std::string(), kIsolated, kSameBridge)};
@@ -206,7 +206,7 @@ TEST_CASE("firewall policies: the last one of a bridge takes its part along", "[
   CHECK_FALSE(rules().mentions("cni0"));
 }
 
-TEST_CASE("firewall CHECK: notices what is missing or changed", "[firewall][check]") {
+TEST_CASE("firewall CHECK: notices what is missing or changed", "[firewall][check][one-kernel]") {
   const TestHost host;
   tool("sysctl -qw net.ipv6.conf.default.accept_dad=0");
   drop_like_docker();

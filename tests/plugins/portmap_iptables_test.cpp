@@ -243,7 +243,8 @@ TEST_CASE("portmap iptables: DEL and GC", "[portmap][iptables]") {
   attachment.del();
 }
 
-TEST_CASE("portmap iptables: CHECK names what was changed", "[portmap][iptables][check]") {
+TEST_CASE("portmap iptables: CHECK names what was changed",
+          "[portmap][iptables][check][one-kernel]") {
   const IptablesHost host;
   const Container web("web");
   const Attachment attachment = web.publish(kWeb, kIptables);
@@ -285,7 +286,8 @@ TEST_CASE("portmap iptables: ADDs at once on a fresh host", "[portmap][iptables]
   CHECK(saved.find(jump) == saved.rfind(jump));
 }
 
-TEST_CASE("portmap iptables: the same rules as the reference", "[portmap][iptables][oracle]") {
+TEST_CASE("portmap iptables: the same rules as the reference",
+          "[portmap][iptables][oracle][one-kernel]") {
   require_reference("portmap");
   const IptablesHost host;
   const Container web("web");
@@ -319,7 +321,7 @@ TEST_CASE("portmap iptables: the same rules as the reference", "[portmap][iptabl
 }
 
 TEST_CASE("portmap: CHECKs, DELetes and collects what the reference made with iptables",
-          "[portmap][iptables][oracle]") {
+          "[portmap][iptables][oracle][one-kernel]") {
   require_reference("portmap");
   const IptablesHost host;
   const Container web("web");

@@ -67,7 +67,8 @@ TEST_CASE("portmap: bridge and portmap of many containers at once", "[portmap][p
   CHECK(difference(before, snapshot_host().only("link nft")) == "");
 }
 
-TEST_CASE("portmap: of two that want one port at once, one gets it", "[portmap][parallel]") {
+TEST_CASE("portmap: of two that want one port at once, one gets it",
+          "[portmap][parallel][one-kernel]") {
   const PortHost host;
   const Container one("one");
   const Container two("two");

@@ -164,7 +164,7 @@ TEST_CASE("tuning ADD: nothing to do opens nothing", "[tuning]") {
   CHECK_FALSE(std::filesystem::exists("/run/cni"));
 }
 
-TEST_CASE("tuning ADD: a failed one leaves everything as it was", "[tuning]") {
+TEST_CASE("tuning ADD: a failed one leaves everything as it was", "[tuning][one-kernel]") {
   const VethHost on;
   const Snapshot host = snapshot_host(), container = snapshot_network(on.sandbox.net());
   const auto [members, code, text] = GENERATE(table<std::string, int, std::string>(

@@ -13,6 +13,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <sstream>
 
 #include "base/concat.h"
 #include "base/error.h"
@@ -161,6 +162,23 @@ std::string tool(std::string_view line, const TestNamespace* net) {
 Json tool_json(std::string_view line, const TestNamespace* net) {
   const std::string text = tool(line, net);
   return text.empty() ? Json::array() : Json::parse(text);
+}
+
+std::vector<Json> tool_json_batch(std::string_view line, const std::vector<std::string>& commands,
+                                  const TestNamespace* net) {
+  Command batch{.argv = words(line), .net = net};
+  batch.argv.insert(batch.argv.end(), {"-batch", "-"});
+  for (const auto& command : commands) batch.input += concat(command, "\n");
+  const Output output = run(batch);
+  std::vector<Json> results;
+  std::istringstream lines(output.out);
+  for (std::string text; std::getline(lines, text);) {
+    if (!text.empty()) results.push_back(Json::parse(text));
+  }
+  if (!output.ok() || results.size() != commands.size()) {
+    throw Error(ErrorCode::kIo, concat(line, ": ", batch.input, output.text()));
+  }
+  return results;
 }
 
 }  // namespace cni::test

@@ -63,5 +63,8 @@ std::vector<Output> run_parallel(const std::vector<Command>& commands);
 std::string tool(std::string_view line, const TestNamespace* net = nullptr);
 /// The same for a tool that prints JSON ("ip -j ..."). No output counts as [].
 Json tool_json(std::string_view line, const TestNamespace* net = nullptr);
+/// The same for several commands of iproute2's in one process: "ip -j" with {"link", "rule"}.
+std::vector<Json> tool_json_batch(std::string_view line, const std::vector<std::string>& commands,
+                                  const TestNamespace* net = nullptr);
 
 }  // namespace cni::test

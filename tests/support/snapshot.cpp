@@ -78,35 +78,42 @@ std::string compact(const JsonRef& json) {
   return text + "}";
 }
 
-void add_links(const TestNamespace& net, Lines& lines) {
-  const Json links = tool_json("ip -d -j link", &net);
-  for (const auto& link : links.root().items()) {
+void add_links(const JsonRef& links, const JsonRef& addresses, Lines& lines) {
+  for (const auto& link : links.items()) {
     flatten(link, concat("link ", link["ifname"].string()), "", lines);
   }
-  const Json addresses = tool_json("ip -j addr", &net);
-  for (const auto& link : addresses.root().items()) {
+  for (const auto& link : addresses.items()) {
     for (const auto& address : link["addr_info"].items()) {
       lines.push_back(concat("addr ", link["ifname"].string(), " ", compact(address)));
     }
   }
 }
 
-// One line per object of a tool that prints an array.
-void add_list(std::string_view section, std::string_view command, const TestNamespace& net,
-              Lines& lines) {
-  const Json list = tool_json(command, &net);
-  for (const auto& item : list.root().items()) {
-    lines.push_back(concat(section, " ", compact(item)));
-  }
+// One line per object of an array.
+void add_list(std::string_view section, const JsonRef& list, Lines& lines) {
+  for (const auto& item : list.items()) lines.push_back(concat(section, " ", compact(item)));
 }
 
-void add_fdb(const TestNamespace& net, Lines& lines) {
-  const Json list = tool_json("bridge -j fdb show", &net);
-  for (const auto& entry : list.root().items()) {
+void add_fdb(const JsonRef& list, Lines& lines) {
+  for (const auto& entry : list.items()) {
     if (entry["state"].string_or("") == "permanent") {
       lines.push_back(concat("fdb ", compact(entry)));
     }
   }
+}
+
+void add_iproute2(const TestNamespace& net, Lines& lines) {
+  const auto links = tool_json_batch("ip -d -j", {"link", "addr"}, &net);
+  add_links(links[0].root(), links[1].root(), lines);
+  for (const char* family : {"ip -d -j -4", "ip -d -j -6"}) {
+    const auto routing = tool_json_batch(family, {"route show table all", "rule"}, &net);
+    add_list("route", routing[0].root(), lines);
+    add_list("rule", routing[1].root(), lines);
+  }
+  const auto bridge = tool_json_batch("bridge -j", {"vlan show", "fdb show"}, &net);
+  add_list("vlan", bridge[0].root(), lines);
+  add_fdb(bridge[1].root(), lines);
+  add_list("qdisc", tool_json("tc -j qdisc show", &net).root(), lines);
 }
 
 // The elements of sets and maps have no order; rules have one, which the sorting must keep.
@@ -165,15 +172,20 @@ std::string first_line(const fs::path& path) {
 }
 
 // Of an interface only what differs from the namespace's defaults: the rest says nothing.
-void add_sysctls_below(const std::string& tree, Lines& lines) {
+void add_sysctls_below(const fs::path& tree, Lines& lines) {
   std::error_code ignored;
+  std::map<std::string, std::string> defaults;
+  for (const auto& entry : fs::directory_iterator(tree / "default", ignored)) {
+    if (entry.is_regular_file())
+      defaults[entry.path().filename().string()] = first_line(entry.path());
+  }
   for (const auto& entry : fs::recursive_directory_iterator(tree, ignored)) {
     if (!entry.is_regular_file()) continue;
     const std::string directory = entry.path().parent_path().filename();
     const std::string value = first_line(entry.path());
-    const fs::path by_default = fs::path(tree) / "default" / entry.path().filename();
     const bool is_interface = directory != "all" && directory != "default";
-    if (is_interface && fs::exists(by_default) && first_line(by_default) == value) continue;
+    const auto by_default = defaults.find(entry.path().filename().string());
+    if (is_interface && by_default != defaults.end() && by_default->second == value) continue;
     const std::string key = entry.path().string().substr(sizeof "/proc/sys/" - 1);
     lines.push_back(concat("sysctl ", key, " = ", value));
   }
@@ -223,9 +235,9 @@ void add_files(const std::string& tree, Lines& lines) {
       it.disable_recursion_pending();
       continue;
     }
-    // Directories and the lock file of the bridges stay.
+    // Directories and lock files stay.
     if (path == "/run/cnipp" || path == "/run/cnipp/attachments" ||
-        path == "/run/cnipp/bridge.lock") {
+        path == "/run/cnipp/bridge.lock" || path == "/run/cnipp/nftables.lock") {
       continue;
     }
     const std::string prefix = concat("file ", path, " ", permissions(path));
@@ -294,14 +306,7 @@ bool Snapshot::mentions(std::string_view text) const {
 
 Snapshot snapshot_network(const TestNamespace& net) {
   Snapshot result;
-  add_links(net, result.lines);
-  add_list("route", "ip -d -j -4 route show table all", net, result.lines);
-  add_list("route", "ip -d -j -6 route show table all", net, result.lines);
-  add_list("rule", "ip -j -4 rule", net, result.lines);
-  add_list("rule", "ip -j -6 rule", net, result.lines);
-  add_list("qdisc", "tc -j qdisc show", net, result.lines);
-  add_list("vlan", "bridge -j vlan show", net, result.lines);
-  add_fdb(net, result.lines);
+  add_iproute2(net, result.lines);
   add_nft(net, result.lines);
   add_legacy_iptables(net, result.lines);
   add_sysctls(net, result.lines);
