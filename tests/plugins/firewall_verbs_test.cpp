@@ -208,7 +208,7 @@ TEST_CASE("firewall policies: the last one of a bridge takes its part along", "[
 
 TEST_CASE("firewall CHECK: notices what is missing or changed", "[firewall][check][one-kernel]") {
   const TestHost host;
-  tool("sysctl -qw net.ipv6.conf.default.accept_dad=0");
+  host.net().set_sysctl("net/ipv6/conf/default/accept_dad", "0");
   drop_like_docker();
   const Pod pod({.firewall = kIsolated}, "a");
   pod.admit();
