@@ -27,10 +27,10 @@
 #include "bridge_config.h"
 #include "bridge_link.h"
 #include "layer3.h"
-#include "nft/reference_spoof_check.h"
-#include "nft/spoof_check.h"
 #include "protocol/chained.h"
 #include "protocol/delegate.h"
+#include "reference_spoof_check.h"
+#include "spoof_check.h"
 #include "vlan.h"
 
 namespace cni::bridge {

@@ -16,9 +16,9 @@
 #include "bridge_config.h"
 #include "layer3.h"
 #include "netlink/link.h"
-#include "nft/reference_spoof_check.h"
-#include "nft/spoof_check.h"
 #include "protocol/delegate.h"
+#include "reference_spoof_check.h"
+#include "spoof_check.h"
 #include "vlan.h"
 
 namespace cni::bridge {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "nft/isolation.h"
+#include "isolation.h"
 #include "protocol/request.h"
 
 namespace cni::firewall {

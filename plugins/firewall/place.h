@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "attach/host.h"
+#include "isolation.h"
 #include "model/result.h"
-#include "nft/isolation.h"
 
 namespace cni::firewall {
 

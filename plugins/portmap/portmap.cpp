@@ -14,18 +14,18 @@
 #include <algorithm>
 
 #include "attach/host.h"
-#include "attach/iptables_portmap.h"
-#include "attach/reference_portmap.h"
 #include "attach/xtables.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/rollback.h"
+#include "iptables.h"
 #include "model/owner.h"
-#include "nft/port_map.h"
+#include "nftables.h"
 #include "portmap_config.h"
 #include "portmap_host.h"
 #include "protocol/chained.h"
+#include "reference.h"
 
 namespace cni::portmap {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "model/port_mapping.h"
-#include "nft/port_map.h"
+#include "ports.h"
 #include "protocol/request.h"
 
 namespace cni::portmap {

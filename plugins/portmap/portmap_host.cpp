@@ -13,6 +13,7 @@
 #include "netlink/conntrack.h"
 #include "netlink/link.h"
 #include "netlink/route.h"
+#include "nftables.h"
 
 namespace cni::portmap {
 namespace {

@@ -6,7 +6,8 @@
 
 #include "attach/host.h"
 #include "model/ip.h"
-#include "nft/port_map.h"
+#include "model/owner.h"
+#include "ports.h"
 
 /// What published ports need of the host besides rules.
 namespace cni::portmap {

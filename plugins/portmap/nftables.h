@@ -9,8 +9,8 @@
 
 #include "model/ip.h"
 #include "model/owner.h"
-#include "model/port_mapping.h"
 #include "netlink/socket.h"
+#include "ports.h"
 
 /// Published ports in our own nf_tables table (shown for IPv4; the chains serve both families):
 ///
@@ -34,34 +34,6 @@
 /// change is one transaction that fails when its premises do not hold, and is then tried anew
 /// (optimistically in verdict_map.h). All functions act in the socket's namespace.
 namespace cni::nft::port_map {
-
-/// A restriction on what is redirected.
-struct Condition {
-  enum class Subject : unsigned char { kSource, kDestination, kInputLink };
-  Subject subject = Subject::kSource;
-  bool negated = false;
-  IpNet net;         // of the first two
-  std::string link;  // of the last
-};
-
-/// What one address of the container gets.
-struct Target {
-  IpAddress container;
-  std::vector<PortMapping> mappings;  // that serve its family, without repetitions
-  std::string via;                    // the host's link towards it; empty: not known
-  std::vector<Condition> conditions;  // all of which must hold
-};
-
-enum class Snat : unsigned char {
-  kNone,
-  kNeeded,  // where an answer would not come back over the host otherwise
-  kAll
-};
-
-struct Ports {
-  std::vector<Target> targets;  // one of a family
-  Snat snat = Snat::kNeeded;
-};
 
 /// Idempotent; replaces what the owner had. Elements for an address of ours that belong to another
 /// owner go: the address was given to us, so that owner is gone. Throws Error{kConflict} naming the

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "attach/iptables_portmap.h"
+#include "iptables.h"
 
 #include <algorithm>
 #include <filesystem>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "nft/spoof_check.h"
+#include "spoof_check.h"
 
 #include <linux/if.h>
 #include <linux/netfilter_bridge.h>

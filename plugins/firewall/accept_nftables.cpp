@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "nft/forward_accept.h"
+#include "accept_nftables.h"
 
 #include <linux/netfilter.h>
 
@@ -11,8 +11,8 @@
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "forward_filter.h"
 #include "nft/ensure.h"
-#include "nft/forward_filter.h"
 #include "nft/ledger.h"
 
 namespace cni::nft::forward_accept {

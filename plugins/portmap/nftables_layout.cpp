@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "nft/port_map_layout.h"
+#include "nftables_layout.h"
 
 #include <linux/netfilter.h>
 #include <linux/netfilter_ipv4.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "attach/firewalld.h"
+#include "accept_firewalld.h"
 
 #include <dirent.h>
 #include <fcntl.h>

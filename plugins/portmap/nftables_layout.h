@@ -7,8 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "nft/port_map.h"
+#include "model/owner.h"
 #include "nft/set.h"
+#include "ports.h"
 
 /// How published ports are laid out in nf_tables: names, keys, rules.
 namespace cni::nft::port_map {

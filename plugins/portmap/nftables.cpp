@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "nft/port_map.h"
+#include "nftables.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "nft/installed.h"
-#include "nft/port_map_layout.h"
+#include "nftables_layout.h"
 
 namespace cni::nft::port_map {
 namespace {

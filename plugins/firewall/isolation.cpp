@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "nft/isolation.h"
+#include "isolation.h"
 
 #include <linux/netfilter.h>
 #include <linux/netfilter_bridge.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "nft/reference_spoof_check.h"
+#include "reference_spoof_check.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "attach/reference_portmap.h"
+#include "reference.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "attach/iptables_forward.h"
+#include "accept_iptables.h"
 
 #include <algorithm>
 
@@ -11,8 +11,8 @@
 #include "base/file_lock.h"
 #include "base/log.h"
 #include "base/rollback.h"
+#include "forward_filter.h"
 #include "netlink/link.h"
-#include "nft/forward_filter.h"
 
 namespace cni::iptables_forward {
 namespace {

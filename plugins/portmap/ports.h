@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/ip.h"
+#include "model/port_mapping.h"
+
+/// What is published for one container.
+namespace cni::nft::port_map {
+
+/// A restriction on what is redirected.
+struct Condition {
+  enum class Subject : unsigned char { kSource, kDestination, kInputLink };
+  Subject subject = Subject::kSource;
+  bool negated = false;
+  IpNet net;         // of the first two
+  std::string link;  // of the last
+};
+
+/// What one address of the container gets.
+struct Target {
+  IpAddress container;
+  std::vector<PortMapping> mappings;  // that serve its family, without repetitions
+  std::string via;                    // the host's link towards it; empty: not known
+  std::vector<Condition> conditions;  // all of which must hold
+};
+
+enum class Snat : unsigned char {
+  kNone,
+  kNeeded,  // where an answer would not come back over the host otherwise
+  kAll
+};
+
+struct Ports {
+  std::vector<Target> targets;  // one of a family
+  Snat snat = Snat::kNeeded;
+};
+
+}  // namespace cni::nft::port_map
