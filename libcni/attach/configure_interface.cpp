@@ -11,6 +11,7 @@
 #include "base/deadline.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "netlink/monitor.h"
 
 namespace cni {
 namespace {

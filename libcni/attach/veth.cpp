@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "netlink/kinds.h"
 
 namespace cni {
 namespace {
@@ -71,8 +72,9 @@ void undo_creation(Host& host, const Owner& owner, bool created) {
 }
 
 /// Both ends as they are then, without a look into the container where the host end tells the rest.
-VethPair set_up_host_end(Host& host, Sandbox& sandbox, const netlink::NewVeth& wanted,
-                         const Owner& owner, const VethOptions& options) {
+VethPair set_up_host_end(Host& host, Sandbox& sandbox, const netlink::NewLink& wanted,
+                         const netlink::NewLink& peer, const Owner& owner,
+                         const VethOptions& options) {
   // No packet can arrive before the container's end is up.
   sysctl::write(sysctl::link_entry("ipv6", wanted.name, "accept_ra"), "0");
   // While its link-local address is being checked the host could not look for the container.
@@ -93,13 +95,13 @@ VethPair set_up_host_end(Host& host, Sandbox& sandbox, const netlink::NewVeth& w
   const auto host_end = netlink::link_of(look);
   if (!host_end) throw KernelError(ENODEV, look.what());
   if (host_end->peer == 0)
-    return VethPair{*host_end, netlink::get_link(sandbox.route(), wanted.peer_name)};
+    return VethPair{*host_end, netlink::get_link(sandbox.route(), peer.name)};
   // What was asked for, and the index that the host end tells: no look-up in the container.
   Link container;
   container.ifindex = host_end->peer;
-  container.name = wanted.peer_name;
+  container.name = peer.name;
   container.kind = host_end->kind;
-  container.mac = wanted.peer_mac;
+  container.mac = *peer.mac;
   container.mtu = host_end->mtu;
   container.peer = host_end->ifindex;
   return VethPair{*host_end, std::move(container)};
@@ -135,22 +137,21 @@ std::optional<VethPair> create_veth(Host& host, Sandbox& sandbox, const std::str
   const std::string name = host_veth_name(owner);
   // Both addresses are ours from the start: the kernel marks them as set, and udev leaves them
   // alone.
-  const netlink::NewVeth wanted{.name = name,
-                                .mac = Mac::random(),
-                                .master = options.master,
-                                .peer_name = ifname,
-                                .peer_mac = options.container_mac.value_or(Mac::random()),
-                                .peer_netns = sandbox.netns().fd(),
-                                .mtu = options.mtu};
+  const netlink::NewLink wanted{
+      .name = name, .mac = Mac::random(), .mtu = options.mtu, .master = options.master};
+  const netlink::NewLink peer{.name = ifname,
+                              .mac = options.container_mac.value_or(Mac::random()),
+                              .mtu = options.mtu,
+                              .netns = sandbox.netns().fd()};
   const auto created = std::make_shared<bool>(false);
   rollback.on_failure("delete the veth pair",
                       [&host, owner, created] { undo_creation(host, owner, *created); });
-  Message creation = netlink::new_veth(wanted);
+  Message creation = netlink::new_veth(wanted, peer);
   creation.tolerate(EEXIST).tolerate(EINVAL);
   host.route().transact(creation);
   if (creation.error() == EEXIST) {
     resolve_conflict(host, sandbox, ifname, owner);
-    creation = netlink::new_veth(wanted);
+    creation = netlink::new_veth(wanted, peer);
     creation.tolerate(EINVAL);
     host.route().transact(creation);
   }
@@ -162,7 +163,7 @@ std::optional<VethPair> create_veth(Host& host, Sandbox& sandbox, const std::str
   }
   *created = true;
 
-  return set_up_host_end(host, sandbox, wanted, owner, options);
+  return set_up_host_end(host, sandbox, wanted, peer, owner, options);
 }
 
 std::optional<Link> find_host_veth(Host& host, const Owner& owner, bool thorough) {

@@ -41,20 +41,20 @@ std::vector<Address> list_addresses(Socket& socket, int ifindex, std::optional<F
   std::vector<Address> out;
   socket.dump(
       message, [&] { out.clear(); },
-      [&](const nlmsghdr* header) {
-        const auto* info = static_cast<const ifaddrmsg*>(nlmsg_data(header));
-        if (info->ifa_index != filter.ifa_index) return;
-        if (info->ifa_family != AF_INET && info->ifa_family != AF_INET6) return;
-        if (family && info->ifa_family != filter.ifa_family) return;
-        const Attributes attributes(header, sizeof *info);
-        const bool v4 = info->ifa_family == AF_INET;
+      [&](const Reply& reply) {
+        const auto& info = reply.header<ifaddrmsg>();
+        if (info.ifa_index != filter.ifa_index) return;
+        if (info.ifa_family != AF_INET && info.ifa_family != AF_INET6) return;
+        if (family && info.ifa_family != filter.ifa_family) return;
+        const Attributes attributes = reply.attributes<ifaddrmsg>();
+        const bool v4 = info.ifa_family == AF_INET;
         // IFA_ADDRESS is the peer's on point-to-point links; IFA_LOCAL is ours where it is given.
         const bool has_local = attributes.find(IFA_LOCAL) != nullptr;
         const auto bytes = attributes.bytes(has_local ? IFA_LOCAL : IFA_ADDRESS);
         if (bytes.size() != (v4 ? 4U : 16U)) return;
         out.push_back(
-            {{IpAddress::from_bytes(v4 ? Family::kV4 : Family::kV6, bytes), info->ifa_prefixlen},
-             attributes.u32(IFA_FLAGS, info->ifa_flags)});
+            {{IpAddress::from_bytes(v4 ? Family::kV4 : Family::kV6, bytes), info.ifa_prefixlen},
+             attributes.u32(IFA_FLAGS, info.ifa_flags)});
       });
   return out;
 }
@@ -76,29 +76,6 @@ Message new_address(int ifindex, const std::string& link, const IpNet& net, Dad 
 Message delete_address(int ifindex, const std::string& link, const IpNet& net) {
   return address_message(RTM_DELADDR, 0, ifindex, net,
                          concat("delete address ", net.text(), " of link ", quote(link)));
-}
-
-bool wait_until_settled(Socket& socket, const NetNs& netns, int ifindex, const std::string& link) {
-  const auto settled = [&] {
-    bool done = true;
-    for (const Address& address : list_addresses(socket, ifindex)) {
-      if (address.dad_failed()) {
-        throw Error(ErrorCode::kConflict,
-                    concat("link ", quote(link), " has address ", address.net.address.text(),
-                           " in DADFAILED state"),
-                    "another host on this network uses the address");
-      }
-      done = done && !address.is_tentative();
-    }
-    return done;
-  };
-  if (settled()) return true;
-  Socket events = Socket::open_in(netns, Socket::Protocol::kRoute);
-  events.subscribe(RTNLGRP_IPV6_IFADDR);
-  while (!settled()) {
-    if (!events.receive_event()) return false;
-  }
-  return true;
 }
 
 }  // namespace cni::netlink

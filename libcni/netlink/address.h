@@ -31,8 +31,4 @@ enum class PrefixRoute : unsigned char { kAdd, kNone };
                                   PrefixRoute prefix_route = PrefixRoute::kAdd);
 [[nodiscard]] Message delete_address(int ifindex, const std::string& link, const IpNet& net);
 
-/// Waits, by kernel events, until no IPv6 address of the link is tentative. Throws Error{kConflict}
-/// when duplicate address detection failed; false when the deadline passed.
-bool wait_until_settled(Socket& socket, const NetNs& netns, int ifindex, const std::string& link);
-
 }  // namespace cni::netlink

@@ -99,10 +99,9 @@ std::vector<PortVlan> list_port_vlans(Socket& socket, int ifindex) {
   std::vector<PortVlan> out;
   socket.dump(
       message, [&] { out.clear(); },
-      [&](const nlmsghdr* header) {
-        const auto* link = static_cast<const ifinfomsg*>(nlmsg_data(header));
-        if (link->ifi_index != ifindex) return;
-        parse_vlans(Attributes(header, sizeof *link).nested(IFLA_AF_SPEC), out);
+      [&](const Reply& reply) {
+        if (reply.header<ifinfomsg>().ifi_index != ifindex) return;
+        parse_vlans(reply.attributes<ifinfomsg>().nested(IFLA_AF_SPEC), out);
       });
   std::ranges::sort(out);
   return out;

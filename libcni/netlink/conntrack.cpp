@@ -139,8 +139,8 @@ std::vector<Match> find(Socket& socket, const Filter& filter) {
   std::vector<Match> out;
   socket.dump(
       dump, [&] { out.clear(); },
-      [&](const nlmsghdr* header) {
-        const Attributes entry(header, sizeof(nfgenmsg));
+      [&](const Reply& reply) {
+        const Attributes entry = reply.attributes<nfgenmsg>();
         const Flow flow = parse_flow(entry, filter.family);
         if (matches(flow, filter)) out.push_back({flow, deletion(entry, filter.family)});
       });

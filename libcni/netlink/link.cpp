@@ -6,7 +6,6 @@
 #include <linux/if_link.h>
 #include <linux/ip.h>
 #include <linux/rtnetlink.h>
-#include <linux/veth.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -17,8 +16,6 @@
 
 namespace cni::netlink {
 namespace {
-
-constexpr unsigned kCreate = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
 
 Mac mac_of(std::span<const std::uint8_t> bytes) {
   Mac mac;
@@ -37,13 +34,13 @@ void read_link_info(const Attributes& info, Link& link) {
                          port.u8(IFLA_BRPORT_STATE)};
 }
 
-Link parse_link(const nlmsghdr* header) {
-  const auto* info = static_cast<const ifinfomsg*>(nlmsg_data(header));
+Link parse_link(const Reply& reply) {
+  const auto& info = reply.header<ifinfomsg>();
   Link link;
-  link.ifindex = info->ifi_index;
-  link.flags = info->ifi_flags;
+  link.ifindex = info.ifi_index;
+  link.flags = info.ifi_flags;
   // Some sixty attributes: looked at once, not once for each that is wanted.
-  Attributes(header, sizeof *info).for_each([&](const nlattr* attribute) {
+  reply.attributes<ifinfomsg>().for_each([&](const nlattr* attribute) {
     const Value value(attribute);
     switch (nla_type(attribute)) {
       case IFLA_IFNAME:
@@ -86,13 +83,6 @@ Link parse_link(const nlmsghdr* header) {
   return link;
 }
 
-/// Without these the kernel makes a queue for every possible CPU and then gives up all but one of
-/// them, for which it waits for an RCU grace period at either end.
-void put_single_queues(Message& message) {
-  message.put_u32(IFLA_NUM_TX_QUEUES, 1);
-  message.put_u32(IFLA_NUM_RX_QUEUES, 1);
-}
-
 Message get_message(const std::string& what, int ifindex) {
   Message message(RTM_GETLINK, 0, what);
   ifinfomsg info{};
@@ -117,9 +107,9 @@ Message get_link_message(const std::string& name) {
 }
 
 std::optional<Link> link_of(const Message& answered) {
-  if (answered.error() != 0 || answered.replies().empty()) return std::nullopt;
-  const void* const bytes = answered.replies().front().data();
-  return parse_link(static_cast<const nlmsghdr*>(bytes));
+  const auto reply = answered.reply();
+  if (!reply) return std::nullopt;
+  return parse_link(*reply);
 }
 
 std::optional<Link> find_link(Socket& socket, const std::string& name) {
@@ -152,70 +142,13 @@ std::vector<Link> list_links(Socket& socket, int master, const std::string& kind
   std::vector<Link> links;
   socket.dump(
       message, [&] { links.clear(); },
-      [&](const nlmsghdr* header) {
-        Link link = parse_link(header);
+      [&](const Reply& reply) {
+        Link link = parse_link(reply);
         if (master != 0 && link.master != master) return;
         if (!kind.empty() && link.kind != kind) return;
         links.push_back(std::move(link));
       });
   return links;
-}
-
-Message new_bridge(const NewBridge& bridge) {
-  Message message(RTM_NEWLINK, kCreate, concat("create bridge ", quote(bridge.name)));
-  message.header(ifinfomsg{});
-  message.put_text(IFLA_IFNAME, bridge.name);
-  message.put_bytes(IFLA_ADDRESS, bridge.mac.bytes);
-  if (bridge.mtu != 0) message.put_u32(IFLA_MTU, bridge.mtu);
-  if (bridge.group != 0) message.put_u32(IFLA_GROUP, bridge.group);
-  message.nest(IFLA_LINKINFO, [&](Message& info) {
-    info.put_text(IFLA_INFO_KIND, "bridge");
-    if (!bridge.vlan_filtering) return;
-    info.nest(IFLA_INFO_DATA, [](Message& data) { data.put_u8(IFLA_BR_VLAN_FILTERING, 1); });
-  });
-  return message;
-}
-
-Message new_ifb(const std::string& name, unsigned mtu) {
-  Message message(RTM_NEWLINK, kCreate, concat("create ifb ", quote(name)));
-  message.header(ifinfomsg{});
-  message.put_text(IFLA_IFNAME, name);
-  message.put_u32(IFLA_MTU, mtu);
-  message.put_u32(IFLA_TXQLEN, 0);
-  message.nest(IFLA_LINKINFO, [](Message& info) { info.put_text(IFLA_INFO_KIND, "ifb"); });
-  return message;
-}
-
-Message new_veth(const NewVeth& veth) {
-  Message message(RTM_NEWLINK, kCreate,
-                  concat("create veth ", quote(veth.name), " with peer ", quote(veth.peer_name)));
-  message.header(ifinfomsg{});
-  message.put_text(IFLA_IFNAME, veth.name);
-  message.put_bytes(IFLA_ADDRESS, veth.mac.bytes);
-  // The host end needs no queue: it only hands over to the container's end.
-  message.put_u32(IFLA_TXQLEN, 0);
-  put_single_queues(message);
-  if (veth.mtu != 0) message.put_u32(IFLA_MTU, veth.mtu);
-  if (veth.group != 0) message.put_u32(IFLA_GROUP, veth.group);
-  if (veth.master != 0) message.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(veth.master));
-  message.nest(IFLA_LINKINFO, [&](Message& info) {
-    info.put_text(IFLA_INFO_KIND, "veth");
-    info.nest(IFLA_INFO_DATA, [&](Message& data) {
-      data.nest(VETH_INFO_PEER, [&](Message& peer) {
-        peer.header(ifinfomsg{});
-        peer.put_text(IFLA_IFNAME, veth.peer_name);
-        peer.put_bytes(IFLA_ADDRESS, veth.peer_mac.bytes);
-        put_single_queues(peer);
-        put_single_queues(peer);
-        if (veth.mtu != 0) peer.put_u32(IFLA_MTU, veth.mtu);
-        if (veth.group != 0) peer.put_u32(IFLA_GROUP, veth.group);
-        if (veth.peer_netns >= 0) {
-          peer.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(veth.peer_netns));
-        }
-      });
-    });
-  });
-  return message;
 }
 
 Message change_link(int ifindex, const std::string& name, const LinkChange& change,
@@ -304,32 +237,6 @@ bool delete_link_if_exists(Socket& socket, int ifindex, const std::string& name)
   message.tolerate(ENODEV);
   socket.transact(message);
   return message.error() == 0;
-}
-
-bool wait_until_operational(Socket& socket, const Link& link) {
-  const auto look = [&]() -> Link {
-    auto found = find_link(socket, link.ifindex);
-    if (!found) throw KernelError(ENODEV, concat("wait for link ", quote(link.name)));
-    return *std::move(found);
-  };
-  // Since Linux 6.8 the look-up itself brings the state up to date, and this is enough.
-  if (look().is_operational()) return true;
-  Socket events = Socket::open(Socket::Protocol::kRoute);
-  events.subscribe(RTNLGRP_LINK);
-  if (look().is_operational()) return true;
-  while (const auto event = events.receive_event()) {
-    const void* const bytes = event->data();
-    auto* header = static_cast<const nlmsghdr*>(bytes);
-    int rest = static_cast<int>(event->size());
-    for (; nlmsg_ok(header, rest); header = nlmsg_next(const_cast<nlmsghdr*>(header), &rest)) {
-      if (header->nlmsg_type == RTM_NEWLINK || header->nlmsg_type == RTM_DELLINK) {
-        const auto* info = static_cast<const ifinfomsg*>(nlmsg_data(header));
-        if (info->ifi_index != link.ifindex) continue;
-      }
-      if (look().is_operational()) return true;
-    }
-  }
-  return false;
 }
 
 }  // namespace cni::netlink

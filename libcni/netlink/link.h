@@ -61,34 +61,6 @@ struct Link {
 /// links of ours that have no label yet. The request that labels them clears it.
 inline constexpr std::uint32_t kUnfinishedGroup = 0x636e6970;
 
-/// Fails with EEXIST when a link of this name exists.
-struct NewBridge {
-  std::string name;
-  Mac mac;           // given at creation: the bridge never follows its ports
-  unsigned mtu = 0;  // 0: the kernel's default
-  bool vlan_filtering = false;
-  std::uint32_t group = 0;
-};
-[[nodiscard]] Message new_bridge(const NewBridge& bridge);
-
-/// A link "ifb", down, without an address: what is redirected to it passes its qdisc and then goes
-/// on as if it had not left its way. EEXIST when the name is taken.
-[[nodiscard]] Message new_ifb(const std::string& name, unsigned mtu);
-
-/// A veth pair in one request: the host end in the socket's namespace, down, as a port of `master`;
-/// the container end born in `container_netns`. EEXIST when either name is taken.
-struct NewVeth {
-  std::string name;
-  Mac mac;
-  int master = 0;  // ifindex, 0: none
-  std::string peer_name;
-  Mac peer_mac;
-  int peer_netns = -1;      // descriptor; -1: the socket's namespace
-  unsigned mtu = 0;         // of both ends; 0: the kernel's default
-  std::uint32_t group = 0;  // of both ends
-};
-[[nodiscard]] Message new_veth(const NewVeth& veth);
-
 /// What is set is changed, in one request. The link is named by ifindex, or by name when that is 0.
 /// `what` says in errors what the change is for.
 struct LinkChange {
@@ -120,9 +92,5 @@ struct LinkChange {
 [[nodiscard]] Message delete_link(int ifindex, const std::string& name);
 /// False when there is none (any more).
 bool delete_link_if_exists(Socket& socket, int ifindex, const std::string& name);
-
-/// Waits for the link to be operationally up, by kernel events; false when the deadline passed.
-/// Throws KernelError(ENODEV) when the link goes.
-bool wait_until_operational(Socket& socket, const Link& link);
 
 }  // namespace cni::netlink

@@ -20,14 +20,6 @@ namespace {
 constexpr std::size_t kFirstSize = 512;     // bytes; most requests never grow
 constexpr std::size_t kMostBytes = 0xffff;  // of an attribute, its header included
 
-/// The number as it stands in the attribute; `absent` when that is missing or too short.
-template <typename T>
-T number(std::span<const std::uint8_t> data, T absent) noexcept {
-  T value = absent;
-  if (data.size() >= sizeof value) std::memcpy(&value, data.data(), sizeof value);
-  return value;
-}
-
 }  // namespace
 
 Message::Message(std::uint16_t type, unsigned flags, std::string what)
@@ -106,59 +98,9 @@ bool Message::tolerates(int error_number) const noexcept {
   return std::ranges::find(tolerated_, error_number) != tolerated_.end();
 }
 
-std::span<const std::uint8_t> Value::bytes() const noexcept {
-  if (attribute_ == nullptr) return {};
-  return {static_cast<const std::uint8_t*>(nla_data(attribute_)),
-          static_cast<std::size_t>(nla_len(attribute_))};
+std::optional<Reply> Message::reply() const {
+  if (error_ != 0 || replies_.empty()) return std::nullopt;
+  return Reply(replies_.front());
 }
-
-std::uint8_t Value::u8(std::uint8_t absent) const noexcept { return number(bytes(), absent); }
-std::uint16_t Value::u16(std::uint16_t absent) const noexcept { return number(bytes(), absent); }
-std::uint32_t Value::u32(std::uint32_t absent) const noexcept { return number(bytes(), absent); }
-
-std::string Value::text() const {
-  const auto data = bytes();
-  const auto end = std::ranges::find(data, std::uint8_t{0});
-  return {data.begin(), end};
-}
-
-const nlattr* Attributes::find(int attribute) const noexcept {
-  const nlattr* found = nullptr;
-  for_each([&](const nlattr* a) {
-    if (nla_type(a) == attribute) found = a;
-  });
-  return found;
-}
-
-Attributes Attributes::nested(int attribute) const noexcept {
-  const nlattr* const found = find(attribute);
-  return found == nullptr ? Attributes(static_cast<const nlattr*>(nullptr), 0) : Attributes(found);
-}
-
-std::span<const std::uint8_t> Attributes::bytes(int attribute) const noexcept {
-  return Value(find(attribute)).bytes();
-}
-
-std::uint32_t Attributes::u32(int attribute, std::uint32_t absent) const noexcept {
-  return Value(find(attribute)).u32(absent);
-}
-
-std::uint32_t Attributes::be32(int attribute, std::uint32_t absent) const noexcept {
-  return ntohl(u32(attribute, htonl(absent)));
-}
-
-std::uint64_t Attributes::be64(int attribute) const noexcept {
-  return be64toh(number(bytes(attribute), std::uint64_t{0}));
-}
-
-std::uint16_t Attributes::u16(int attribute, std::uint16_t absent) const noexcept {
-  return Value(find(attribute)).u16(absent);
-}
-
-std::uint8_t Attributes::u8(int attribute, std::uint8_t absent) const noexcept {
-  return Value(find(attribute)).u8(absent);
-}
-
-std::string Attributes::text(int attribute) const { return Value(find(attribute)).text(); }
 
 }  // namespace cni::netlink

@@ -8,10 +8,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "netlink/reply.h"
 
 namespace cni::netlink {
 
@@ -68,6 +71,8 @@ class Message {
   [[nodiscard]] const std::string& extack() const noexcept { return extack_; }
   /// Data messages of the answer, each with its nlmsghdr.
   [[nodiscard]] const std::vector<std::string>& replies() const noexcept { return replies_; }
+  /// The first of them; nullopt when there is none, or the answer was an error.
+  [[nodiscard]] std::optional<Reply> reply() const;
 
  private:
   friend class Socket;
@@ -83,54 +88,6 @@ class Message {
   std::string extack_;
   std::vector<std::string> replies_;
   bool answered_ = false;
-};
-
-/// What one attribute says; nothing when that is nullptr. Numbers too short are absent.
-class Value {
- public:
-  explicit Value(const nlattr* attribute) noexcept : attribute_(attribute) {}
-  [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept;
-  [[nodiscard]] std::uint8_t u8(std::uint8_t absent = 0) const noexcept;
-  [[nodiscard]] std::uint16_t u16(std::uint16_t absent = 0) const noexcept;
-  [[nodiscard]] std::uint32_t u32(std::uint32_t absent = 0) const noexcept;
-  [[nodiscard]] std::string text() const;
-
- private:
-  const nlattr* attribute_;
-};
-
-/// Attributes of one level, by number; a bounds-checked view of received bytes.
-class Attributes {
- public:
-  Attributes(const nlattr* first, int length) noexcept : first_(first), length_(length) {}
-  /// The attributes behind the fixed header of a message.
-  Attributes(const nlmsghdr* message, int fixed_header) noexcept
-      : first_(nlmsg_attrdata(message, fixed_header)),
-        length_(nlmsg_attrlen(message, fixed_header)) {}
-  explicit Attributes(const nlattr* nested) noexcept
-      : first_(static_cast<const nlattr*>(nla_data(nested))), length_(nla_len(nested)) {}
-
-  /// nullptr when absent.
-  [[nodiscard]] const nlattr* find(int attribute) const noexcept;
-  /// No attributes when absent.
-  [[nodiscard]] Attributes nested(int attribute) const noexcept;
-  [[nodiscard]] std::uint32_t u32(int attribute, std::uint32_t absent = 0) const noexcept;
-  [[nodiscard]] std::uint32_t be32(int attribute, std::uint32_t absent = 0) const noexcept;
-  [[nodiscard]] std::uint64_t be64(int attribute) const noexcept;
-  [[nodiscard]] std::uint16_t u16(int attribute, std::uint16_t absent = 0) const noexcept;
-  [[nodiscard]] std::uint8_t u8(int attribute, std::uint8_t absent = 0) const noexcept;
-  [[nodiscard]] std::string text(int attribute) const;
-  [[nodiscard]] std::span<const std::uint8_t> bytes(int attribute) const noexcept;
-
-  template <typename F>
-  void for_each(F&& visit) const {
-    int rest = length_;
-    for (const nlattr* a = first_; nla_ok(a, rest); a = nla_next(a, &rest)) visit(a);
-  }
-
- private:
-  const nlattr* first_;
-  int length_;
 };
 
 }  // namespace cni::netlink

@@ -85,12 +85,11 @@ TokenBucketState parse_token_bucket(const Attributes& options) {
   return out;
 }
 
-Qdisc parse_qdisc(const nlmsghdr* message) {
-  const auto* info = static_cast<const tcmsg*>(nlmsg_data(message));
-  const Attributes attributes(message, sizeof *info);
+Qdisc parse_qdisc(const Reply& reply) {
+  const Attributes attributes = reply.attributes<tcmsg>();
   Qdisc out;
   out.kind = attributes.text(TCA_KIND);
-  out.handle = info->tcm_handle;
+  out.handle = reply.header<tcmsg>().tcm_handle;
   const Attributes options = attributes.nested(TCA_OPTIONS);
   if (out.kind == "tbf") out.token_bucket = parse_token_bucket(options);
   if (out.kind == "fq_codel") {
@@ -106,17 +105,17 @@ std::optional<Qdisc> find_qdisc(Socket& socket, int ifindex, std::uint32_t paren
   message.header(header(ifindex, parent));
   message.tolerate(ENOENT).tolerate(ENODEV);
   socket.transact(message);
-  if (message.error() != 0 || message.replies().empty()) return std::nullopt;
-  const void* const bytes = message.replies().front().data();
-  return parse_qdisc(static_cast<const nlmsghdr*>(bytes));
+  const auto reply = message.reply();
+  if (!reply) return std::nullopt;
+  return parse_qdisc(*reply);
 }
 
-Filter parse_filter(const nlmsghdr* message) {
-  const auto* info = static_cast<const tcmsg*>(nlmsg_data(message));
-  const Attributes attributes(message, sizeof *info);
+Filter parse_filter(const Reply& reply) {
+  const std::uint32_t info = reply.header<tcmsg>().tcm_info;
+  const Attributes attributes = reply.attributes<tcmsg>();
   Filter out;
-  out.priority = static_cast<std::uint16_t>(TC_H_MAJ(info->tcm_info) >> 16);
-  out.protocol = ntohs(static_cast<std::uint16_t>(TC_H_MIN(info->tcm_info)));
+  out.priority = static_cast<std::uint16_t>(TC_H_MAJ(info) >> 16);
+  out.protocol = ntohs(static_cast<std::uint16_t>(TC_H_MIN(info)));
   if (attributes.text(TCA_KIND) != "u32") return out;
   const Attributes options = attributes.nested(TCA_OPTIONS);
   const auto selector = options.bytes(TCA_U32_SEL);
@@ -143,7 +142,7 @@ std::vector<Filter> list_filters(Socket& socket, int ifindex, std::uint32_t pare
   std::vector<Filter> out;
   socket.dump(
       message, [&] { out.clear(); },
-      [&](const nlmsghdr* answer) { out.push_back(parse_filter(answer)); });
+      [&](const Reply& reply) { out.push_back(parse_filter(reply)); });
   return out;
 }
 
@@ -186,9 +185,9 @@ std::vector<int> list_links_with_ingress_qdisc(Socket& socket) {
   std::vector<int> out;
   socket.dump(
       message, [&] { out.clear(); },
-      [&](const nlmsghdr* answer) {
-        const auto* info = static_cast<const tcmsg*>(nlmsg_data(answer));
-        if (info->tcm_parent == TC_H_INGRESS) out.push_back(info->tcm_ifindex);
+      [&](const Reply& reply) {
+        const auto& info = reply.header<tcmsg>();
+        if (info.tcm_parent == TC_H_INGRESS) out.push_back(info.tcm_ifindex);
       });
   return out;
 }

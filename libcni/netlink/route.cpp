@@ -17,18 +17,16 @@ IpAddress address_of(std::span<const std::uint8_t> bytes) {
   return IpAddress::from_bytes(bytes.size() == 4 ? Family::kV4 : Family::kV6, bytes);
 }
 
-KernelRoute parse_route(const nlmsghdr* header) {
-  const auto* info = static_cast<const rtmsg*>(nlmsg_data(header));
-  const Attributes attributes(header, sizeof *info);
+KernelRoute parse_route(const rtmsg& info, const Attributes& attributes) {
   KernelRoute out;
-  const Family family = info->rtm_family == AF_INET ? Family::kV4 : Family::kV6;
-  out.dst = {IpAddress::from_bytes(family, attributes.bytes(RTA_DST)), info->rtm_dst_len};
+  const Family family = info.rtm_family == AF_INET ? Family::kV4 : Family::kV6;
+  out.dst = {IpAddress::from_bytes(family, attributes.bytes(RTA_DST)), info.rtm_dst_len};
   if (const auto gw = attributes.bytes(RTA_GATEWAY); !gw.empty()) out.gateway = address_of(gw);
   if (const auto src = attributes.bytes(RTA_PREFSRC); !src.empty()) out.source = address_of(src);
   out.ifindex = static_cast<int>(attributes.u32(RTA_OIF));
-  out.table = attributes.u32(RTA_TABLE, info->rtm_table);
+  out.table = attributes.u32(RTA_TABLE, info.rtm_table);
   out.metric = attributes.u32(RTA_PRIORITY);
-  out.scope = info->rtm_scope;
+  out.scope = info.rtm_scope;
   const Attributes metrics = attributes.nested(RTA_METRICS);
   out.mtu = metrics.u32(RTAX_MTU);
   out.advmss = metrics.u32(RTAX_ADVMSS);
@@ -44,12 +42,12 @@ void list_family(Socket& socket, int ifindex, std::uint8_t family, std::vector<K
   const std::size_t before = out.size();
   socket.dump(
       message, [&] { out.resize(before); },
-      [&](const nlmsghdr* header) {
-        const auto* info = static_cast<const rtmsg*>(nlmsg_data(header));
-        if (info->rtm_type != RTN_UNICAST || (info->rtm_flags & RTM_F_CLONED) != 0) return;
-        KernelRoute route = parse_route(header);
+      [&](const Reply& reply) {
+        const auto& info = reply.header<rtmsg>();
+        if (info.rtm_type != RTN_UNICAST || (info.rtm_flags & RTM_F_CLONED) != 0) return;
+        const Attributes attributes = reply.attributes<rtmsg>();
+        KernelRoute route = parse_route(info, attributes);
         // Multipath routes name their links in RTA_MULTIPATH only.
-        const Attributes attributes(header, sizeof *info);
         if (const auto hops = attributes.bytes(RTA_MULTIPATH); !hops.empty()) {
           for (std::size_t at = 0; at + sizeof(rtnexthop) <= hops.size();) {
             rtnexthop hop{};
@@ -88,18 +86,17 @@ std::optional<Way> ask_way(Socket& socket, const IpAddress& to, const IpAddress*
     message.tolerate(none);  // also: prohibited, blackholed, a family the kernel does not have
   }
   socket.transact(message);
-  if (message.replies().empty()) return std::nullopt;
-  const void* const bytes = message.replies().front().data();
-  const auto* reply = static_cast<const nlmsghdr*>(bytes);
-  const auto* info = static_cast<const rtmsg*>(nlmsg_data(reply));
-  if (info->rtm_type != RTN_UNICAST && info->rtm_type != RTN_LOCAL) return std::nullopt;
+  const auto reply = message.reply();
+  if (!reply) return std::nullopt;
+  const std::uint8_t type = reply->header<rtmsg>().rtm_type;
+  if (type != RTN_UNICAST && type != RTN_LOCAL) return std::nullopt;
   // For IPv6 an unreachable destination is an answer with an error inside.
-  const Attributes attributes(reply, sizeof *info);
+  const Attributes attributes = reply->attributes<rtmsg>();
   const auto cache = attributes.bytes(RTA_CACHEINFO);
   rta_cacheinfo cached{};
   if (cache.size() >= sizeof cached) std::memcpy(&cached, cache.data(), sizeof cached);
   if (cached.rta_error != 0) return std::nullopt;
-  return Way{static_cast<int>(attributes.u32(RTA_OIF)), info->rtm_type == RTN_LOCAL};
+  return Way{static_cast<int>(attributes.u32(RTA_OIF)), type == RTN_LOCAL};
 }
 
 }  // namespace

@@ -128,8 +128,7 @@ void Socket::collect(std::span<Message* const> messages, bool first_is_frame) {
         message.replies_.emplace_back(bytes, header->nlmsg_len);
         if ((message.raw()->nlmsg_flags & NLM_F_ACK) != 0) continue;  // the ack is still to come
       } else {
-        const auto* error = static_cast<const nlmsgerr*>(nlmsg_data(header));
-        message.error_ = -error->error;
+        message.error_ = errno_of(Reply(header).header<nlmsgerr>().error);
         message.extack_ = extack_text(header, sizeof(nlmsgerr));
         if (first_is_frame && index == 0 && message.error_ != 0) return;
       }
@@ -159,7 +158,7 @@ void Socket::transact_batch(std::span<Message* const> messages) {
 }
 
 void Socket::dump(Message& request, const std::function<void()>& restart,
-                  const std::function<void(const nlmsghdr*)>& visit) {
+                  const std::function<void(const Reply&)>& visit) {
   Message* const one = &request;
   request.raw()->nlmsg_flags |= NLM_F_DUMP;
   for (int tries = 0; tries < kDumpTries; ++tries) {
@@ -175,18 +174,18 @@ void Socket::dump(Message& request, const std::function<void()>& restart,
         interrupted |= (header->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
         if (header->nlmsg_type == NLMSG_ERROR || header->nlmsg_type == NLMSG_DONE) {
           const bool has_code = nlmsg_datalen(header) >= static_cast<int>(sizeof(int));
-          const int code = has_code ? *static_cast<const int*>(nlmsg_data(header)) : 0;
-          if (code == -EINTR) interrupted = true;
-          if (code != 0 && code != -EINTR) {
-            if (request.tolerates(-code)) return;
+          const int code = has_code ? errno_of(*static_cast<const int*>(nlmsg_data(header))) : 0;
+          if (code == EINTR) interrupted = true;
+          if (code != 0 && code != EINTR) {
+            if (request.tolerates(code)) return;
             const bool is_error = header->nlmsg_type == NLMSG_ERROR;
-            throw KernelError(-code, request.what(),
+            throw KernelError(code, request.what(),
                               extack_text(header, is_error ? sizeof(nlmsgerr) : sizeof(int)));
           }
           done = true;
           break;
         }
-        visit(header);
+        visit(Reply(header));
       }
     }
     if (!interrupted) return;

@@ -37,7 +37,7 @@ class Socket {
   /// A dump: visit is called for every object. Repeated up to 5 times when the kernel reports that
   /// the dump was interrupted by changes; visit then sees a fresh dump, announced by `restart`.
   void dump(Message& request, const std::function<void()>& restart,
-            const std::function<void(const nlmsghdr*)>& visit);
+            const std::function<void(const Reply&)>& visit);
 
   /// The kernel's number of the namespace the socket belongs to, never used twice between two
   /// boots. 0: this kernel (before 5.14) does not tell.

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "netlink/kinds.h"
 #include "netns/netns.h"
 #include "unshaping.h"
 
@@ -96,7 +97,7 @@ Link ensure_ifb(Host& host, const Names& names, unsigned mtu, Rollback& rollback
         netlink::delete_link_if_exists(host.route(), made->ifindex, name);
       }
     });
-    Message creation = netlink::new_ifb(name, mtu);
+    Message creation = netlink::new_ifb({.name = name, .mtu = mtu});
     host.route().transact(creation);
     // It forwards; it has no use for an address of its own.
     sysctl::write(sysctl::link_entry("ipv6", name, "disable_ipv6"), "1");
@@ -251,7 +252,7 @@ void probe(const Limits& limits) {
   Link link = netlink::get_link(socket, "lo");
   if (arrivals) {
     const std::string name = "probe";
-    Message creation = netlink::new_ifb(name, kMtu);
+    Message creation = netlink::new_ifb({.name = name, .mtu = kMtu});
     socket.transact(creation);
     link = netlink::get_link(socket, name);
   }

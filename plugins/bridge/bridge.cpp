@@ -27,6 +27,7 @@
 #include "bridge_config.h"
 #include "bridge_link.h"
 #include "layer3.h"
+#include "netlink/monitor.h"
 #include "protocol/chained.h"
 #include "protocol/delegate.h"
 #include "reference_spoof_check.h"
@@ -129,7 +130,7 @@ bool may_have_changed(const Attached& attached) {
 void describe_interfaces(Job& job, const Attached& attached, Result& result) {
   const Link port = netlink::get_link(job.host.route(), attached.veth.host.name);
   if (!job.conf.disable_container_interface && !port.is_operational() &&
-      !netlink::wait_until_operational(job.host.route(), port)) {
+      !netlink::wait_until_operational(job.host.route(), job.host.netns(), port)) {
     Deadline::expired(concat("bridge port ", quote(port.name), " did not come up"));
   }
   if (port.master != attached.bridge.ifindex) {

@@ -16,6 +16,7 @@
 #include "base/file_lock.h"
 #include "base/log.h"
 #include "netlink/address.h"
+#include "netlink/kinds.h"
 #include "vlan.h"
 
 namespace cni::bridge {
@@ -65,8 +66,8 @@ Found create_or_find(Host& host, const Config& conf, Rollback& rollback) {
     Message creation = netlink::new_bridge({.name = conf.bridge,
                                             .mac = Mac::random(),
                                             .mtu = conf.mtu,
-                                            .vlan_filtering = conf.vlan_filtering,
-                                            .group = netlink::kUnfinishedGroup});
+                                            .group = netlink::kUnfinishedGroup},
+                                           conf.vlan_filtering);
     creation.tolerate(EEXIST);  // another ADD was quicker
     rollback.on_failure("remove the bridge", [&host, name = conf.bridge, created] {
       undo_creation(host, name, *created);

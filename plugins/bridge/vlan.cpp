@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "bridge_link.h"
 #include "netlink/bridge_vlan.h"
+#include "netlink/kinds.h"
 
 namespace cni::bridge {
 namespace {
@@ -50,13 +51,13 @@ void set_vlans(Host& host, const Link& port, const std::vector<PortVlan>& vlans,
 /// Until finish_gateway both ends carry the mark of the unfinished.
 void create_gateway(Host& host, const Link& bridge, const std::string& name,
                     const std::string& port_name) {
-  Message creation = netlink::new_veth({.name = port_name,
-                                        .mac = Mac::random(),
-                                        .master = bridge.ifindex,
-                                        .peer_name = name,
-                                        .peer_mac = Mac::random(),
-                                        .mtu = bridge.mtu,
-                                        .group = netlink::kUnfinishedGroup});
+  Message creation = netlink::new_veth(
+      {.name = port_name,
+       .mac = Mac::random(),
+       .mtu = bridge.mtu,
+       .group = netlink::kUnfinishedGroup,
+       .master = bridge.ifindex},
+      {.name = name, .mac = Mac::random(), .mtu = bridge.mtu, .group = netlink::kUnfinishedGroup});
   creation.tolerate(EEXIST);  // another ADD was quicker
   host.route().transact(creation);
 }
@@ -105,8 +106,7 @@ void check_port_vlans(Host& host, const Config& conf, const Link& port) {
 void probe_vlan_filtering() {
   const NetNs scratch = NetNs::create();
   netlink::Socket socket = netlink::Socket::open_in(scratch, netlink::Socket::Protocol::kRoute);
-  Message creation =
-      netlink::new_bridge({.name = "probe", .mac = Mac::random(), .vlan_filtering = true});
+  Message creation = netlink::new_bridge({.name = "probe"}, true);
   socket.transact(creation);
 }
 
