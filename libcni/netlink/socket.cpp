@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
+#include <string>
 
 #include "base/concat.h"
 #include "base/deadline.h"
@@ -78,6 +80,14 @@ void Socket::send(std::span<Message* const> messages) {
     // Lengths are multiples of 4: libnl pads every attribute.
     parts.push_back({header, NLMSG_ALIGN(header->nlmsg_len)});
     bytes += parts.back().iov_len;
+  }
+  // The kernel takes no more parts than this: then all are copied into one.
+  std::string joined;
+  if (parts.size() > IOV_MAX) {
+    joined.reserve(bytes);
+    for (const iovec& part : parts)
+      joined.append(static_cast<const char*>(part.iov_base), part.iov_len);
+    parts.assign(1, {joined.data(), joined.size()});
   }
   make_room(fd_.get(), bytes, messages.size());
   sockaddr_nl kernel{};
