@@ -6,11 +6,11 @@
 #include <iterator>
 #include <optional>
 
-#include "attach/sysctl.h"
 #include "base/concat.h"
 #include "base/deadline.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "host/sysctl.h"
 #include "netlink/monitor.h"
 
 namespace cni {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "attach/host.h"
+#include "host/host.h"
 #include "model/result.h"
 #include "netlink/address.h"
 #include "netlink/link.h"

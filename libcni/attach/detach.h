@@ -5,8 +5,8 @@
 #include <functional>
 #include <string_view>
 
-#include "attach/host.h"
 #include "base/error.h"
+#include "host/host.h"
 #include "model/owner.h"
 #include "protocol/request.h"
 

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <iterator>
 
-#include "attach/xtables.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "host/xtables.h"
 
 namespace cni::iptables {
 namespace {

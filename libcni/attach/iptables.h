@@ -7,12 +7,12 @@
 #include <string_view>
 #include <vector>
 
-#include "attach/host.h"
+#include "host/host.h"
 #include "model/ip.h"
 
 /// Masquerading with iptables, in the chains and with the comments of the reference implementation,
 /// so that either can remove what the other made: chain CNI-<24 hex digits of SHA-512(network id)>,
-/// a jump from POSTROUTING for each address. Through attach/xtables.h.
+/// a jump from POSTROUTING for each address. Through host/xtables.h.
 namespace cni::iptables {
 
 /// An attachment as the reference's objects know it: the interface name is not part of them.

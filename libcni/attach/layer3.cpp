@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
-#include "attach/sysctl.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "host/sysctl.h"
 
 namespace cni {
 namespace {

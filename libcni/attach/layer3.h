@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
-#include "attach/host.h"
 #include "attach/masquerade.h"
 #include "base/rollback.h"
+#include "host/host.h"
 #include "model/result.h"
 #include "netlink/link.h"
 #include "protocol/request.h"

@@ -6,9 +6,9 @@
 #include <cerrno>
 
 #include "attach/iptables.h"
-#include "attach/xtables.h"
 #include "base/concat.h"
 #include "base/error.h"
+#include "host/xtables.h"
 #include "nft/verdict_map.h"
 
 namespace cni {

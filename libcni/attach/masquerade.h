@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "attach/host.h"
+#include "host/host.h"
 #include "model/config.h"
 #include "model/owner.h"
 #include "nft/masquerade.h"

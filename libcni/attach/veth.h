@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "attach/host.h"
 #include "base/rollback.h"
+#include "host/host.h"
 #include "model/owner.h"
 #include "model/result.h"
 #include "netlink/link.h"

@@ -10,10 +10,10 @@
 // Options and examples: docs/plugins/bandwidth.md
 #include "bandwidth.h"
 
-#include "attach/host.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/rollback.h"
+#include "host/host.h"
 #include "protocol/chained.h"
 #include "rate_limits.h"
 #include "shaping.h"

@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "attach/sysctl.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "host/sysctl.h"
 #include "netlink/kinds.h"
 #include "netns/netns.h"
 #include "unshaping.h"

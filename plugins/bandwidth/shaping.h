@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "attach/host.h"
 #include "base/rollback.h"
+#include "host/host.h"
 #include "model/config.h"
 #include "model/owner.h"
 #include "netlink/link.h"

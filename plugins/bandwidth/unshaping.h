@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "attach/host.h"
+#include "host/host.h"
 #include "model/owner.h"
 #include "model/result.h"
 #include "netlink/link.h"

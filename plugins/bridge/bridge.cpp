@@ -15,7 +15,6 @@
 
 #include "attach/configure_interface.h"
 #include "attach/detach.h"
-#include "attach/host.h"
 #include "attach/layer3.h"
 #include "attach/masquerade.h"
 #include "attach/veth.h"
@@ -26,6 +25,7 @@
 #include "bridge_check.h"
 #include "bridge_config.h"
 #include "bridge_link.h"
+#include "host/host.h"
 #include "layer3.h"
 #include "netlink/monitor.h"
 #include "protocol/chained.h"

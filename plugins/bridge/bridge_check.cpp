@@ -8,12 +8,12 @@
 #include <optional>
 
 #include "attach/configure_interface.h"
-#include "attach/host.h"
 #include "attach/layer3.h"
 #include "attach/veth.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "bridge_config.h"
+#include "host/host.h"
 #include "layer3.h"
 #include "netlink/link.h"
 #include "protocol/delegate.h"

@@ -10,11 +10,11 @@
 #include <memory>
 #include <optional>
 
-#include "attach/sysctl.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/file_lock.h"
 #include "base/log.h"
+#include "host/sysctl.h"
 #include "netlink/address.h"
 #include "netlink/kinds.h"
 #include "vlan.h"

@@ -5,10 +5,10 @@
 #include <optional>
 #include <vector>
 
-#include "attach/host.h"
 #include "base/file_lock.h"
 #include "base/rollback.h"
 #include "bridge_config.h"
+#include "host/host.h"
 #include "netlink/link.h"
 
 /// The bridge itself: shared by all containers of its networks. DEL never removes it.

@@ -6,12 +6,12 @@
 #include <cerrno>
 #include <memory>
 
-#include "attach/sysctl.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "bridge_link.h"
+#include "host/sysctl.h"
 #include "netlink/bridge_vlan.h"
 #include "netlink/kinds.h"
 

@@ -5,10 +5,10 @@
 #include <string>
 #include <string_view>
 
-#include "attach/host.h"
 #include "base/error.h"
 #include "base/rollback.h"
 #include "bridge_config.h"
+#include "host/host.h"
 #include "netlink/link.h"
 
 /// The VLANs of a container's port, and the bridge's own leg in a VLAN.

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "attach/xtables.h"
 #include "base/atomic_file.h"
 #include "base/concat.h"
 #include "base/error.h"
@@ -12,6 +11,7 @@
 #include "base/log.h"
 #include "base/rollback.h"
 #include "forward_filter.h"
+#include "host/xtables.h"
 #include "netlink/link.h"
 
 namespace cni::iptables_forward {

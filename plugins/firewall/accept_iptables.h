@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "attach/host.h"
+#include "host/host.h"
 #include "model/ip.h"
 #include "model/owner.h"
 

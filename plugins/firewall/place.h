@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "attach/host.h"
+#include "host/host.h"
 #include "isolation.h"
 #include "model/result.h"
 

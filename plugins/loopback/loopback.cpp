@@ -10,10 +10,10 @@
 
 #include <algorithm>
 
-#include "attach/host.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/rollback.h"
+#include "host/host.h"
 #include "netlink/address.h"
 #include "netlink/link.h"
 

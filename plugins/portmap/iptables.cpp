@@ -6,12 +6,12 @@
 #include <filesystem>
 #include <map>
 
-#include "attach/xtables.h"
 #include "base/atomic_file.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/file_lock.h"
 #include "base/hash.h"
+#include "host/xtables.h"
 
 namespace cni::iptables_portmap {
 namespace {

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "attach/host.h"
 #include "attach/iptables.h"
+#include "host/host.h"
 #include "model/ip.h"
 #include "model/port_mapping.h"
 

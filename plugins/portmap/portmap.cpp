@@ -13,12 +13,12 @@
 
 #include <algorithm>
 
-#include "attach/host.h"
-#include "attach/xtables.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/rollback.h"
+#include "host/host.h"
+#include "host/xtables.h"
 #include "iptables.h"
 #include "model/owner.h"
 #include "nftables.h"

@@ -6,10 +6,10 @@
 #include <cerrno>
 #include <map>
 
-#include "attach/sysctl.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "host/sysctl.h"
 #include "netlink/conntrack.h"
 #include "netlink/link.h"
 #include "netlink/route.h"

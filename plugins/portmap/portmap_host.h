@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "attach/host.h"
+#include "host/host.h"
 #include "model/ip.h"
 #include "model/owner.h"
 #include "ports.h"

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "attach/host.h"
+#include "host/host.h"
 #include "model/ip.h"
 
 /// Published ports as the reference's nftables backend makes them: rules in the tables ip and ip6

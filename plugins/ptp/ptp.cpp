@@ -15,12 +15,12 @@
 
 #include "attach/configure_interface.h"
 #include "attach/detach.h"
-#include "attach/host.h"
 #include "attach/layer3.h"
 #include "attach/masquerade.h"
 #include "attach/veth.h"
 #include "base/concat.h"
 #include "base/error.h"
+#include "host/host.h"
 #include "protocol/chained.h"
 #include "protocol/delegate.h"
 #include "routed.h"

@@ -7,10 +7,10 @@
 #include <optional>
 
 #include "attach/configure_interface.h"
-#include "attach/sysctl.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "host/sysctl.h"
 #include "netlink/address.h"
 
 namespace cni::ptp {

@@ -4,8 +4,8 @@
 
 #include <vector>
 
-#include "attach/host.h"
 #include "attach/veth.h"
+#include "host/host.h"
 #include "model/result.h"
 #include "netlink/route.h"
 

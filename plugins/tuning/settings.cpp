@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "attach/sysctl.h"
 #include "base/concat.h"
 #include "base/error.h"
+#include "host/sysctl.h"
 
 namespace cni::tuning {
 namespace {

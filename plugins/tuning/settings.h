@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "attach/host.h"
+#include "host/host.h"
 #include "netlink/link.h"
 #include "tuning_config.h"
 

@@ -14,13 +14,13 @@
 #include <cerrno>
 
 #include "allow_list.h"
-#include "attach/host.h"
-#include "attach/sysctl.h"
 #include "backup.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/rollback.h"
+#include "host/host.h"
+#include "host/sysctl.h"
 #include "model/owner.h"
 #include "netlink/link.h"
 #include "protocol/chained.h"

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <limits>
 
-#include "attach/sysctl.h"
 #include "base/concat.h"
 #include "base/error.h"
+#include "host/sysctl.h"
 
 namespace cni::tuning {
 namespace {

@@ -3,9 +3,9 @@
 
 // The allow list's expressions are RE2's; what they match, and what is refused.
 #include "allow_list.h"
-#include "attach/sysctl.h"
 #include "base/error.h"
 #include "expression.h"
+#include "host/sysctl.h"
 #include "support/catch.h"
 #include "support/error_of.h"
 

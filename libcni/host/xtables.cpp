@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "attach/xtables.h"
+#include "host/xtables.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "attach/host.h"
+#include "host/host.h"
 #include "model/ip.h"
 
 /// The tables of iptables and ip6tables through their programs, for hosts that insist: read with

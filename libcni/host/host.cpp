@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "attach/host.h"
+#include "host/host.h"
 
 #include <cerrno>
 #include <limits>

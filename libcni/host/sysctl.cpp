@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "attach/sysctl.h"
+#include "host/sysctl.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
