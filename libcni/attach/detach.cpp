@@ -37,7 +37,9 @@ void detach(const Request& request,
   Host host;
   ErrorList errors;
   std::optional<Sandbox> sandbox;
-  errors.attempt("open netns", [&] { sandbox = Sandbox::open_if_exists(request, host); });
+  errors.attempt("open netns", [&] {
+    sandbox = Sandbox::open_if_exists(request.netns, host, request.netns_override);
+  });
   // nf_tables first: the kernel frees what was removed while it takes its time over the link.
   errors.attempt("remove masquerading",
                  [&] { masquerade_of(host, request).remove(likely_addresses(request, sandbox)); });

@@ -30,12 +30,6 @@ namespace cni {
 /// An interface for a result; an empty sandbox: on the host.
 [[nodiscard]] Interface describe(const netlink::Link& link, std::string_view sandbox);
 
-/// Switches forwarding on for the families of these addresses, on the host and for good: to be done
-/// last.
-void enable_forwarding(const std::vector<IpNet>& addresses);
-/// Throws Error{kMismatch} when forwarding is off for the family of one of them.
-void check_forwarding(const std::vector<IpNet>& addresses);
-
 [[nodiscard]] Masquerade masquerade_of(Host& host, const Request& request);
 /// Masquerades the addresses of the result; `rollback` undoes it.
 void masquerade(Host& host, const Request& request, MasqueradeBackend backend, const Result& result,

@@ -54,21 +54,22 @@ bool Host::has_nft() {
   return *has_nft_;
 }
 
-Sandbox Sandbox::open(const Request& request, const Host& host) {
-  NetNs netns = NetNs::open(request.netns);
-  if (netns.same_as(host.netns()) && !request.netns_override) {
+Sandbox Sandbox::open(const std::string& path, const Host& host, bool own_allowed) {
+  NetNs netns = NetNs::open(path);
+  if (netns.same_as(host.netns()) && !own_allowed) {
     throw Error(ErrorCode::kInvalidNetns,
                 "plugin's netns and netns from CNI_NETNS should not be the same",
-                concat("CNI_NETNS: ", quote(request.netns)));
+                concat("CNI_NETNS: ", quote(path)));
   }
   return {std::move(netns), host};
 }
 
-std::optional<Sandbox> Sandbox::open_if_exists(const Request& request, const Host& host) {
-  auto netns = NetNs::open_if_exists(request.netns);
+std::optional<Sandbox> Sandbox::open_if_exists(const std::string& path, const Host& host,
+                                               bool own_allowed) {
+  auto netns = NetNs::open_if_exists(path);
   if (!netns) return std::nullopt;
-  if (netns->same_as(host.netns()) && !request.netns_override) {
-    log::warn(concat("CNI_NETNS is the host's own namespace: ", quote(request.netns)));
+  if (netns->same_as(host.netns()) && !own_allowed) {
+    log::warn(concat("CNI_NETNS is the host's own namespace: ", quote(path)));
     return std::nullopt;
   }
   return Sandbox(*std::move(netns), host);

@@ -7,7 +7,6 @@
 
 #include "netlink/socket.h"
 #include "netns/netns.h"
-#include "protocol/request.h"
 
 namespace cni {
 
@@ -38,13 +37,14 @@ void require_permissions(Host& host);
 /// The container's namespace, opened once and never by path again. Lives no longer than the Host.
 class Sandbox {
  public:
-  /// Throws as NetNs::open, and kInvalidNetns when it is the host's own (unless
-  /// CNI_NETNS_OVERRIDE).
-  [[nodiscard]] static Sandbox open(const Request& request, const Host& host);
-  /// nullopt when there is no such namespace any more. The host's own counts as none: DEL must not
-  /// delete there by name.
-  [[nodiscard]] static std::optional<Sandbox> open_if_exists(const Request& request,
-                                                             const Host& host);
+  /// Throws as NetNs::open, and kInvalidNetns when it is the host's own, unless that is allowed.
+  [[nodiscard]] static Sandbox open(const std::string& path, const Host& host,
+                                    bool own_allowed = false);
+  /// nullopt when there is no such namespace any more. The host's own, unless allowed, counts as
+  /// none: DEL must not delete there by name.
+  [[nodiscard]] static std::optional<Sandbox> open_if_exists(const std::string& path,
+                                                             const Host& host,
+                                                             bool own_allowed = false);
 
   [[nodiscard]] const NetNs& netns() const noexcept { return netns_; }
   [[nodiscard]] netlink::Socket& route() noexcept { return route_; }

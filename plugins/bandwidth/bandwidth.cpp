@@ -55,7 +55,7 @@ Result add(const Request& request) {
   if (limits.empty()) return result;
 
   Host host;
-  Sandbox sandbox = Sandbox::open(request, host);
+  Sandbox sandbox = Sandbox::open(request.netns, host, request.netns_override);
   Rollback rollback;
   const Link veth = get_host_end(host, sandbox, request.ifname);
   if (limits.ingress) limit_link(host, veth, *limits.ingress, veth.mtu, rollback);
@@ -79,7 +79,7 @@ void check(const Request& request) {
   const Result previous = required_prev_result(request, "bandwidth");
   if (limits.empty()) return;
   Host host;
-  Sandbox sandbox = Sandbox::open(request, host);
+  Sandbox sandbox = Sandbox::open(request.netns, host, request.netns_override);
   const auto inside = netlink::find_link(sandbox.route(), request.ifname);
   if (!inside) {
     throw Error(ErrorCode::kMismatch,

@@ -39,7 +39,7 @@ bool may_belong_to(const Link& link, const Owner& owner) {
 
 /// From the container, where it can be asked; else by name.
 std::vector<Link> find_host_ends(Host& host, const Request& request, const Owner& owner) {
-  if (auto sandbox = Sandbox::open_if_exists(request, host)) {
+  if (auto sandbox = Sandbox::open_if_exists(request.netns, host, request.netns_override)) {
     const auto inside = netlink::find_link(sandbox->route(), request.ifname);
     if (inside && inside->kind == "veth") {
       if (auto end = find_host_end(host, *inside)) return {*std::move(end)};

@@ -11,6 +11,7 @@
 #include "model/owner.h"
 #include "model/result.h"
 #include "netlink/link.h"
+#include "protocol/request.h"
 
 /// What DEL, GC and the undoing of ADD take away.
 namespace cni::bandwidth {

@@ -25,6 +25,7 @@
 #include "bridge_check.h"
 #include "bridge_config.h"
 #include "bridge_link.h"
+#include "host/forwarding.h"
 #include "host/host.h"
 #include "layer3.h"
 #include "netlink/monitor.h"
@@ -56,7 +57,7 @@ struct Job {
       : request(r),
         conf(Config::parse(r)),
         owner(r.conf.name, r.container_id, r.ifname),
-        sandbox(Sandbox::open(r, host)) {}
+        sandbox(Sandbox::open(r.netns, host, r.netns_override)) {}
 };
 
 struct Attached {

@@ -13,6 +13,7 @@
 #include "base/concat.h"
 #include "base/error.h"
 #include "bridge_config.h"
+#include "host/forwarding.h"
 #include "host/host.h"
 #include "layer3.h"
 #include "netlink/link.h"
@@ -103,7 +104,7 @@ void check_spoof_check(Host& host, const Request& request, const Link& port,
 void check(const Request& request) {
   const Config conf = Config::parse(request);
   Host host;
-  Sandbox sandbox = Sandbox::open(request, host);
+  Sandbox sandbox = Sandbox::open(request.netns, host, request.netns_override);
   const auto previous = request.conf.prev_result();
   if (!previous) throw Error(ErrorCode::kInvalidConfig, "required prevResult missing");
 

@@ -57,7 +57,7 @@ Result describe(const Request& request, const Link& lo, const std::vector<Addres
 Result add(const Request& request) {
   const std::optional<Result> previous = request.conf.prev_result();
   const Host host;
-  Sandbox sandbox = Sandbox::open(request, host);
+  Sandbox sandbox = Sandbox::open(request.netns, host, request.netns_override);
   Rollback rollback;
   const Link lo = netlink::get_link(sandbox.route(), kName);
   if (!lo.is_up()) {
@@ -73,7 +73,7 @@ Result add(const Request& request) {
 
 void del(const Request& request) {
   const Host host;
-  auto sandbox = Sandbox::open_if_exists(request, host);
+  auto sandbox = Sandbox::open_if_exists(request.netns, host, request.netns_override);
   if (!sandbox) return;
   const auto lo = netlink::find_link(sandbox->route(), kName);
   if (lo && lo->is_up()) set_up(*sandbox, *lo, false);
@@ -81,7 +81,7 @@ void del(const Request& request) {
 
 void check(const Request& request) {
   const Host host;
-  Sandbox sandbox = Sandbox::open(request, host);
+  Sandbox sandbox = Sandbox::open(request.netns, host, request.netns_override);
   const Link lo = netlink::get_link(sandbox.route(), kName);
   if (!lo.is_up()) throw Error(ErrorCode::kMismatch, "loopback interface is down");
   require_only_loopback(netlink::list_addresses(sandbox.route(), lo.ifindex));

@@ -20,6 +20,7 @@
 #include "attach/veth.h"
 #include "base/concat.h"
 #include "base/error.h"
+#include "host/forwarding.h"
 #include "host/host.h"
 #include "protocol/chained.h"
 #include "protocol/delegate.h"
@@ -66,7 +67,7 @@ struct Job {
       : request(r),
         conf(Config::parse(r)),
         owner(r.conf.name, r.container_id, r.ifname),
-        sandbox(Sandbox::open(r, host)) {}
+        sandbox(Sandbox::open(r.netns, host, r.netns_override)) {}
 };
 
 VethPair connect(Job& job) {
@@ -110,7 +111,7 @@ Result add(const Request& request) {
 void check(const Request& request) {
   const Config conf = Config::parse(request);
   Host host;
-  Sandbox sandbox = Sandbox::open(request, host);
+  Sandbox sandbox = Sandbox::open(request.netns, host, request.netns_override);
   const auto previous = request.conf.prev_result();
   if (!previous) throw Error(ErrorCode::kInvalidConfig, "required prevResult missing");
 

@@ -75,7 +75,7 @@ Result add(const Request& request) {
   if (conf.empty()) return result;
 
   const Host host;
-  Sandbox sandbox = Sandbox::open(request, host);
+  Sandbox sandbox = Sandbox::open(request.netns, host, request.netns_override);
   std::optional<Link> link;
   if (conf.changes_link()) link = netlink::get_link(sandbox.route(), request.ifname);
   const Settings before = current_settings(sandbox, conf, link ? &*link : nullptr);
@@ -110,7 +110,7 @@ void del(const Request& request) {
   const BackupFile file(Config::data_dir_leniently(request), request.container_id, request.ifname);
   if (const auto backup = file.load()) {
     const Host host;
-    auto sandbox = Sandbox::open_if_exists(request, host);
+    auto sandbox = Sandbox::open_if_exists(request.netns, host, request.netns_override);
     if (sandbox && backup->is_about(sandbox->route().netns_cookie())) {
       restore(*sandbox, backup->settings, request.ifname);
     }
@@ -123,7 +123,7 @@ void check(const Request& request) {
   static_cast<void>(required_prev_result(request, "tuning"));
   if (conf.empty()) return;
   const Host host;
-  Sandbox sandbox = Sandbox::open(request, host);
+  Sandbox sandbox = Sandbox::open(request.netns, host, request.netns_override);
   check_settings(sandbox, conf, request.ifname);
 }
 
