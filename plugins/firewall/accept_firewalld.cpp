@@ -21,7 +21,7 @@
 #include "base/rollback.h"
 #include "dbus/system_bus.h"
 
-namespace cni::firewalld {
+namespace cni::firewall::firewalld {
 namespace {
 
 using dbus::Answer;
@@ -257,4 +257,4 @@ void collect(std::string_view network, const std::function<bool(std::string_view
   remove_all(dead);
 }
 
-}  // namespace cni::firewalld
+}  // namespace cni::firewall::firewalld

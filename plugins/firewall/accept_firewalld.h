@@ -15,7 +15,7 @@
 /// kept in files /run/cnipp/firewalld/<address>, which are as short-lived as the sources, so that
 /// DEL and GC find what they must remove, and leave an address that somebody else has by now. No
 /// wait is longer than the verb's deadline.
-namespace cni::firewalld {
+namespace cni::firewall::firewalld {
 
 /// Whether firewalld is on the bus. A bus that does not answer throws Error{kTryAgain} where
 /// firewalld is `expected`; else it is waited for two seconds, and counts as none.
@@ -35,4 +35,4 @@ void check(const Owner& owner, const std::vector<IpAddress>& addresses, const st
 /// Removes the sources of the network's owners for which keep(tag) is false.
 void collect(std::string_view network, const std::function<bool(std::string_view tag)>& keep);
 
-}  // namespace cni::firewalld
+}  // namespace cni::firewall::firewalld

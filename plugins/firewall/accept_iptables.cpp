@@ -14,7 +14,7 @@
 #include "host/xtables.h"
 #include "netlink/link.h"
 
-namespace cni::iptables_forward {
+namespace cni::firewall::iptables {
 namespace {
 
 using xtables::Ruleset;
@@ -216,7 +216,7 @@ void remove_family(Family family, const std::vector<IpAddress>& addresses,
 bool may_have_rules(Host& host, Family family) {
   if (xtables::may_have_legacy_table(family, kTable)) return true;
   if (!host.has_nft()) return false;
-  const auto rules = nft::list_rules(host.nft(), nft::iptables_filter(family), kOurs);
+  const auto rules = nft::list_rules(host.nft(), iptables_filter(family), kOurs);
   return std::ranges::any_of(rules, [](const nft::StoredRule& rule) {
     return rule.jump.empty() && !rule.comment.starts_with("cnipp ");
   });
@@ -315,4 +315,4 @@ void remove_unused(Host& host) {
   }
 }
 
-}  // namespace cni::iptables_forward
+}  // namespace cni::firewall::iptables

@@ -17,7 +17,7 @@
 /// a third, which accepts connections whose destination was translated (published ports) and says
 /// in its comment whose the address is. One `iptables-save` and one `iptables-restore` a family and
 /// call, one call at a time. Acts in the calling thread's namespace, which is the host's.
-namespace cni::iptables_forward {
+namespace cni::firewall::iptables {
 
 struct Rules {
   std::vector<IpAddress> addresses;
@@ -41,4 +41,4 @@ void collect(Host& host, std::string_view network,
 /// Removes the policies of links that do not exist any more.
 void remove_unused(Host& host);
 
-}  // namespace cni::iptables_forward
+}  // namespace cni::firewall::iptables

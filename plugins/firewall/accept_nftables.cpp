@@ -15,10 +15,21 @@
 #include "nft/ensure.h"
 #include "nft/ledger.h"
 
-namespace cni::nft::forward_accept {
+namespace cni::firewall::nftables {
 namespace {
 
 using netlink::Socket;
+using nft::Element;
+using nft::generation;
+using nft::is_transient;
+using nft::Ledger;
+using nft::NamedRule;
+using nft::optimistically;
+using nft::Rule;
+using nft::StoredRule;
+using nft::Table;
+using nft::TableFamily;
+using nft::Transaction;
 
 constexpr std::string_view kForward = "FORWARD", kOurs = "CNI-FORWARD";
 constexpr std::string_view kForwardComment = "CNI firewall plugin rules";
@@ -318,4 +329,4 @@ void remove_unused(Socket& socket, std::string_view admin_chain) {
   drop_ledger(socket);
 }
 
-}  // namespace cni::nft::forward_accept
+}  // namespace cni::firewall::nftables

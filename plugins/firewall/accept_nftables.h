@@ -24,7 +24,7 @@
 /// that of containers; only where there is no such interface they name addresses. Where iptables
 /// has no FORWARD chain nothing is made. The map "forward-accept" of `table inet cnipp` counts who
 /// needs them; they go with the last attachment. All functions act in the socket's namespace.
-namespace cni::nft::forward_accept {
+namespace cni::firewall::nftables {
 
 struct Selector {
   std::string link;                  // if empty, by address
@@ -50,4 +50,4 @@ void collect(netlink::Socket& socket, std::string_view network,
 /// Removes the shared chains when nothing is in them but the jump to an empty admin chain.
 void remove_unused(netlink::Socket& socket, std::string_view admin_chain);
 
-}  // namespace cni::nft::forward_accept
+}  // namespace cni::firewall::nftables

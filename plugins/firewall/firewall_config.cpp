@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "backends.h"
 #include "base/concat.h"
 #include "base/error.h"
 
@@ -12,21 +13,20 @@ namespace {
 
 constexpr std::size_t kMaxChainName = 28;  // of iptables
 
-Backend parse_backend(const JsonRef& json) {
-  const std::string name = json.string_or("");
-  if (name.empty()) return Backend::kAuto;
-  if (name == "nftables") return Backend::kNftables;
-  if (name == "iptables") return Backend::kIptables;
-  if (name == "firewalld") return Backend::kFirewalld;
+std::string parse_backend(const JsonRef& json) {
+  std::string name = json.string_or("");
+  const bool known =
+      std::ranges::any_of(kBackends, [&](const Backend& backend) { return name == backend.name; });
+  if (name.empty() || known) return name;
   json.fail(concat("unknown firewall backend ", quote(name),
                    "; known are \"nftables\", \"iptables\" and \"firewalld\""));
 }
 
-std::optional<nft::isolation::Policy> parse_policy(const JsonRef& json) {
+std::optional<isolation::Policy> parse_policy(const JsonRef& json) {
   const std::string name = json.string_or("");
   if (name.empty() || name == "open") return std::nullopt;
-  if (name == "same-bridge") return nft::isolation::Policy::kSameBridge;
-  if (name == "isolated") return nft::isolation::Policy::kIsolated;
+  if (name == "same-bridge") return isolation::Policy::kSameBridge;
+  if (name == "isolated") return isolation::Policy::kIsolated;
   json.fail(concat("unknown ingress policy: ", quote(name)));
 }
 

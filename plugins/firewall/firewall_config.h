@@ -10,13 +10,11 @@
 
 namespace cni::firewall {
 
-enum class Backend : unsigned char { kAuto, kNftables, kIptables, kFirewalld };
-
 struct Config {
-  Backend backend = Backend::kAuto;
+  std::string backend;  // "": the one that suits
   std::string admin_chain = "CNI-ADMIN";
   std::string zone = "trusted";
-  std::optional<nft::isolation::Policy> policy;  // nullopt: open
+  std::optional<isolation::Policy> policy;  // nullopt: open
 
   /// Throws Error{kInvalidConfig}.
   [[nodiscard]] static Config parse(const Request& request);

@@ -13,10 +13,15 @@
 #include "base/concat.h"
 #include "nft/base_chain.h"
 
-namespace cni::nft {
+namespace cni::firewall {
 namespace {
 
 using netlink::Socket;
+using nft::BaseChain;
+using nft::list_base_chains;
+using nft::list_tables;
+using nft::Table;
+using nft::TableFamily;
 using Kind = ForwardFilter::Kind;
 
 constexpr std::string_view kFilterTable = "filter", kIptablesChain = "FORWARD";
@@ -93,4 +98,4 @@ std::vector<ForwardFilter> list_forward_filters(Socket& socket) {
   return out;
 }
 
-}  // namespace cni::nft
+}  // namespace cni::firewall

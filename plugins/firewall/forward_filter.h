@@ -10,7 +10,7 @@
 
 /// What filters forwarded packets on a host. A packet must be accepted by each base chain of the
 /// hook: an accept in one does not spare it a drop in another.
-namespace cni::nft {
+namespace cni::firewall {
 
 struct ForwardFilter {
   enum class Kind : unsigned char {
@@ -19,7 +19,7 @@ struct ForwardFilter {
     kForeign,    // somebody else's: it cannot be told
   };
   Kind kind = Kind::kForeign;
-  Table table;
+  nft::Table table;
   std::string chain;
   bool drops = false;  // its policy
 
@@ -32,6 +32,6 @@ struct ForwardFilter {
 [[nodiscard]] std::vector<ForwardFilter> list_forward_filters(netlink::Socket& socket);
 
 /// The table of iptables' or ip6tables' filter rules.
-[[nodiscard]] Table iptables_filter(Family family);
+[[nodiscard]] nft::Table iptables_filter(Family family);
 
-}  // namespace cni::nft
+}  // namespace cni::firewall

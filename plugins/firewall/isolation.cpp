@@ -13,10 +13,26 @@
 #include "nft/ensure.h"
 #include "nft/ledger.h"
 
-namespace cni::nft::isolation {
+namespace cni::firewall::isolation {
 namespace {
 
 using netlink::Socket;
+using nft::Element;
+using nft::generation;
+using nft::Hook;
+using nft::is_transient;
+using nft::kMaxComment;
+using nft::Ledger;
+using nft::name_key;
+using nft::name_map;
+using nft::name_of_key;
+using nft::NamedRule;
+using nft::optimistically;
+using nft::Rule;
+using nft::Table;
+using nft::TableFamily;
+using nft::Transaction;
+using nft::VerdictMap;
 
 constexpr std::string_view kForward = "forward", kAdmin = "admin", kIsolatedMap = "isolated";
 constexpr Hook kInetHook{"filter", NF_INET_FORWARD, 0};
@@ -365,4 +381,4 @@ void probe(Socket& socket, Policy policy) {
   if (transaction.try_commit(socket) != ENOENT) transaction.fail();
 }
 
-}  // namespace cni::nft::isolation
+}  // namespace cni::firewall::isolation

@@ -32,7 +32,7 @@
 /// order in which attachments come does not matter; a bridge's part goes with its last attachment.
 /// Frames between two ports are dropped in the bridge itself, with or without br_netfilter,
 /// whatever the protocol. All functions act in the socket's namespace.
-namespace cni::nft::isolation {
+namespace cni::firewall::isolation {
 
 enum class Policy : unsigned char { kSameBridge, kIsolated };
 
@@ -62,4 +62,4 @@ void remove_unused(netlink::Socket& socket);
 /// Throws KernelError when this kernel cannot do it. Changes nothing.
 void probe(netlink::Socket& socket, Policy policy);
 
-}  // namespace cni::nft::isolation
+}  // namespace cni::firewall::isolation

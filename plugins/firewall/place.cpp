@@ -30,8 +30,8 @@ std::vector<std::string> host_interfaces(const Result& result) {
   return out;
 }
 
-nft::isolation::Place place_of(Host& host, const Result& result) {
-  nft::isolation::Place out;
+isolation::Place place_of(Host& host, const Result& result) {
+  isolation::Place out;
   for (const std::string& name : host_interfaces(result)) {
     const auto link = netlink::find_link(host.route(), name);
     if (link && link->master != 0) {

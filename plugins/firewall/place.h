@@ -14,7 +14,7 @@ namespace cni::firewall {
 /// Where the attachment's packets pass on the host, from the result's interfaces without sandbox:
 /// the one that routes them (the bridge, its leg in a VLAN, the host's end of a ptp pair; "" when
 /// there is none) and those that are ports of a bridge.
-[[nodiscard]] nft::isolation::Place place_of(Host& host, const Result& result);
+[[nodiscard]] isolation::Place place_of(Host& host, const Result& result);
 
 /// Names of the result's interfaces on the host that could be ports. Asks nobody.
 [[nodiscard]] std::vector<std::string> host_interfaces(const Result& result);

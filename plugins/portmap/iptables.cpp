@@ -3,7 +3,6 @@
 #include "iptables.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 
 #include "base/atomic_file.h"
@@ -13,7 +12,7 @@
 #include "base/hash.h"
 #include "host/xtables.h"
 
-namespace cni::iptables_portmap {
+namespace cni::portmap::iptables {
 namespace {
 
 using xtables::Ruleset;
@@ -307,7 +306,6 @@ std::string container_of(std::string_view rule, std::string_view network) {
 }  // namespace
 
 void require_free(Host& host, const Target& target, const Ports& ports) {
-  if (!std::filesystem::exists(kLock)) return;
   for (const IpNet& net : ports.addresses) {
     if (!xtables::may_have_chain(host, net.family(), kTable, kDnatChain)) continue;
     require_free(xtables::save(net.family(), kTable), target, net, ports);
@@ -372,4 +370,4 @@ bool may_exist(Host& host, const Target& target) {
   });
 }
 
-}  // namespace cni::iptables_portmap
+}  // namespace cni::portmap::iptables

@@ -18,9 +18,9 @@
 /// --noflush -w` a family. Acts in the calling thread's namespace, which is the host's.
 ///
 /// The chains do not know interface names: a container that is on a network twice has one.
-namespace cni::iptables_portmap {
+namespace cni::portmap::iptables {
 
-using iptables::Target;
+using cni::iptables::Target;
 
 struct Options {
   bool snat = true;
@@ -41,8 +41,8 @@ struct Ports {
 /// that leads to another address, Error{kNotAvailable} when the programs are missing. `changed`
 /// tells, also after a throw, whether anything may have been: what the caller has to undo.
 void add(const Target& target, const Ports& ports, bool& changed);
-/// For a container whose ports are published by other means: throws as `add` does. Does nothing
-/// where `add` was not called since the boot.
+/// For a container whose ports are published by other means: throws as `add` does. Runs
+/// nothing where no container has ports with iptables.
 void require_free(Host& host, const Target& target, const Ports& ports);
 /// Of both families; returns the addresses that ports led to. Runs nothing when the kernel has no
 /// such chain.
@@ -55,4 +55,4 @@ std::vector<IpAddress> collect(Host& host, std::string_view network,
 /// False is certain.
 [[nodiscard]] bool may_exist(Host& host, const Target& target);
 
-}  // namespace cni::iptables_portmap
+}  // namespace cni::portmap::iptables

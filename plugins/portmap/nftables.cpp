@@ -13,10 +13,14 @@
 #include "nft/installed.h"
 #include "nftables_layout.h"
 
-namespace cni::nft::port_map {
+namespace cni::portmap::nftables {
 namespace {
 
 using netlink::Socket;
+using nft::find_difference;
+using nft::generation;
+using nft::is_transient;
+using nft::optimistically;
 
 // Beyond this many look-ups by key a dump of everything is quicker.
 constexpr std::size_t kMaxLookups = 256;
@@ -404,8 +408,8 @@ void probe(Socket& socket) {
            add_elements(transaction, set, elements);
          });
   // This one must fail, and takes everything before it back.
-  delete_table(transaction, {TableFamily::kInet, "cnipp-probe-end"});
+  delete_table(transaction, {nft::TableFamily::kInet, "cnipp-probe-end"});
   if (transaction.try_commit(socket) != ENOENT) transaction.fail();
 }
 
-}  // namespace cni::nft::port_map
+}  // namespace cni::portmap::nftables

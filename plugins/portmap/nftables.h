@@ -33,7 +33,7 @@
 /// to their owner; everything else is shared: DEL leaves it, remove_unused removes it. Every
 /// change is one transaction that fails when its premises do not hold, and is then tried anew
 /// (optimistically in verdict_map.h). All functions act in the socket's namespace.
-namespace cni::nft::port_map {
+namespace cni::portmap::nftables {
 
 /// Idempotent; replaces what the owner had. Elements for an address of ours that belong to another
 /// owner go: the address was given to us, so that owner is gone. Throws Error{kConflict} naming the
@@ -63,4 +63,4 @@ void remove_unused(netlink::Socket& socket);
 /// Throws KernelError when this kernel cannot do it. Changes nothing.
 void probe(netlink::Socket& socket);
 
-}  // namespace cni::nft::port_map
+}  // namespace cni::portmap::nftables

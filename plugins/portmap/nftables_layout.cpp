@@ -11,8 +11,15 @@
 #include "base/hash.h"
 #include "nft/expr.h"
 
-namespace cni::nft::port_map {
+namespace cni::portmap::nftables {
 namespace {
+
+using nft::Hook;
+using nft::joined;
+using nft::kIfnameType;
+using nft::kPortType;
+using nft::Rule;
+using nft::Type;
 
 // Behind dstnat, where kube-proxy and others redirect: the first who does wins, and that must not
 // be us (CVE-2019-9946). Before srcnat: networks without masquerading leave their own subnets alone
@@ -42,17 +49,17 @@ constexpr Family kFamilies[] = {Family::kV4, Family::kV6};
 
 FamilySets sets_of(const Table& table, Family family) {
   const bool v4 = family == Family::kV4;
-  const Type address = v4 ? kIpv4Type : kIpv6Type;
-  const Type service = joined({kProtocolType, kPortType});
-  const Type bound_service = joined({address, kProtocolType, kPortType});
+  const Type address = v4 ? nft::kIpv4Type : nft::kIpv6Type;
+  const Type service = joined({nft::kProtocolType, kPortType});
+  const Type bound_service = joined({address, nft::kProtocolType, kPortType});
   const Type destination = joined({address, kPortType});
   const auto named = [&](std::string_view name) { return concat(name, v4 ? "4" : "6"); };
   return {family,
           {table, named("hostports"), service, destination},
           {table, named("hostip-ports"), bound_service, destination},
-          {table, named("hostport-conditions"), service, kVerdictType},
-          {table, named("hostip-conditions"), bound_service, kVerdictType},
-          {table, named("hostport-targets"), address, kVerdictType},
+          {table, named("hostport-conditions"), service, nft::kVerdictType},
+          {table, named("hostip-conditions"), bound_service, nft::kVerdictType},
+          {table, named("hostport-targets"), address, nft::kVerdictType},
           {table, named("hostport-hairpins"), joined({address, address}), {}},
           {table, named("hostport-siblings"), joined({kIfnameType, address}), {}}};
 }
@@ -203,7 +210,7 @@ const Hook* hook_of(std::string_view chain) {
 }  // namespace
 
 Layout::Layout(std::string_view table_name)
-    : table{TableFamily::kInet, std::string(table_name)},
+    : table{nft::TableFamily::kInet, std::string(table_name)},
       owners{table, "hostport-owners", kIfnameType, {}},
       v4(sets_of(table, Family::kV4)),
       v6(sets_of(table, Family::kV6)) {}
@@ -240,7 +247,7 @@ std::vector<Entry> entries_of(const Layout& layout, const Owner& owner, const Po
     if (target.via.empty()) continue;
     links += concat(target.container.is_v4() ? "via4=" : "via6=", target.via, " ");
   }
-  const std::string comment = owner.label(concat(links, "n=", out.size()), kMaxComment);
+  const std::string comment = owner.label(concat(links, "n=", out.size()), nft::kMaxComment);
   for (Entry& entry : out) entry.element.comment = comment;
   return out;
 }
@@ -323,4 +330,4 @@ void create_shared(Transaction& transaction, const Layout& layout,
   rules.martians();
 }
 
-}  // namespace cni::nft::port_map
+}  // namespace cni::portmap::nftables

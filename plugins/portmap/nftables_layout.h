@@ -12,7 +12,13 @@
 #include "ports.h"
 
 /// How published ports are laid out in nf_tables: names, keys, rules.
-namespace cni::nft::port_map {
+namespace cni::portmap::nftables {
+
+using nft::Bytes;
+using nft::Set;
+using nft::SetElement;
+using nft::Table;
+using nft::Transaction;
 
 /// The sets of one family.
 struct FamilySets {
@@ -67,4 +73,4 @@ void create_shared(Transaction& transaction, const Layout& layout,
 /// The names of our chains in the order in which they can be made.
 [[nodiscard]] const std::vector<std::string>& shared_chains();
 
-}  // namespace cni::nft::port_map
+}  // namespace cni::portmap::nftables

@@ -12,6 +12,7 @@ namespace cni::portmap {
 namespace {
 
 constexpr std::int64_t kMaxMarkBit = 31, kMaxPort = 65535;
+constexpr std::string_view kNftables = "nftables", kIptables = "iptables";
 constexpr std::string_view kBlanks = " \t\r\n";
 
 std::string lower(std::string text) {
@@ -87,7 +88,7 @@ bool is_of_nftables(const std::vector<std::string>& conditions) {
   return !conditions.empty() && !conditions.front().empty() && !is_of_iptables(conditions);
 }
 
-Backend parse_backend(const JsonRef& json, const Config& conf) {
+std::string_view parse_backend(const JsonRef& json, const Config& conf) {
   std::string of_iptables;
   std::string of_nftables;
   const auto note = [](std::string& list, std::string_view name) {
@@ -108,16 +109,16 @@ Backend parse_backend(const JsonRef& json, const Config& conf) {
   };
   if (name.empty()) {
     // Lists that were written when iptables was what one got keep it.
-    if (!of_iptables.empty()) refuse("iptables", "nftables", of_nftables);
-    return of_iptables.empty() ? Backend::kNftables : Backend::kIptables;
+    if (!of_iptables.empty()) refuse(kIptables, kNftables, of_nftables);
+    return of_iptables.empty() ? kNftables : kIptables;
   }
-  if (name == "nftables") {
-    refuse(name, "iptables", of_iptables);
-    return Backend::kNftables;
+  if (name == kNftables) {
+    refuse(kNftables, kIptables, of_iptables);
+    return kNftables;
   }
-  if (name != "iptables") json.fail(concat("unrecognized backend ", quote(name)));
-  refuse(name, "nftables", of_nftables);
-  return Backend::kIptables;
+  if (name != kIptables) json.fail(concat("unrecognized backend ", quote(name)));
+  refuse(kIptables, kNftables, of_nftables);
+  return kIptables;
 }
 
 std::vector<std::string> words_of(const std::vector<std::string>& tokens) {
@@ -140,15 +141,13 @@ class ConditionParser {
   ConditionParser(std::string key, Family family, const std::vector<std::string>& tokens)
       : key_(std::move(key)), family_(family), words_(words_of(tokens)) {}
 
-  std::vector<nft::port_map::Condition> parse() {
-    std::vector<nft::port_map::Condition> out;
+  std::vector<Condition> parse() {
+    std::vector<Condition> out;
     while (at_ < words_.size()) out.push_back(parse_one());
     return out;
   }
 
  private:
-  using Condition = nft::port_map::Condition;
-
   [[noreturn]] void fail(std::string_view what) const {
     throw Error(ErrorCode::kInvalidConfig, concat(key_, ": ", what),
                 "the nftables backend knows \"ip saddr\", \"ip daddr\" (ip6 for IPv6) and "
@@ -242,9 +241,11 @@ Config Config::parse(const Request& request) {
   const JsonRef mappings = mappings_json(request);
   for (const JsonRef& item : mappings.items()) out.mappings.push_back(parse_mapping(item));
   require_consistent(mappings, out.mappings);
-  if (out.backend == Backend::kNftables) {
-    static_cast<void>(out.nft_conditions(Family::kV4));
-    static_cast<void>(out.nft_conditions(Family::kV6));
+  if (out.backend == kNftables) {
+    out.nft_conditions_v4_ =
+        ConditionParser("conditionsV4", Family::kV4, out.conditions_v4).parse();
+    out.nft_conditions_v6_ =
+        ConditionParser("conditionsV6", Family::kV6, out.conditions_v6).parse();
   }
   return out;
 }
@@ -268,16 +269,13 @@ Config Config::parse_leniently(const Request& request) {
   return out;
 }
 
-nft::port_map::Snat Config::nft_snat() const noexcept {
-  if (!snat) return nft::port_map::Snat::kNone;
-  return masq_all ? nft::port_map::Snat::kAll : nft::port_map::Snat::kNeeded;
+Snat Config::nft_snat() const noexcept {
+  if (!snat) return Snat::kNone;
+  return masq_all ? Snat::kAll : Snat::kNeeded;
 }
 
-std::vector<nft::port_map::Condition> Config::nft_conditions(Family family) const {
-  const bool v4 = family == Family::kV4;
-  return ConditionParser(v4 ? "conditionsV4" : "conditionsV6", family,
-                         v4 ? conditions_v4 : conditions_v6)
-      .parse();
+const std::vector<Condition>& Config::nft_conditions(Family family) const noexcept {
+  return family == Family::kV4 ? nft_conditions_v4_ : nft_conditions_v6_;
 }
 
 }  // namespace cni::portmap

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/port_mapping.h"
@@ -11,11 +12,11 @@
 
 namespace cni::portmap {
 
-enum class Backend : unsigned char { kNftables, kIptables };
+inline constexpr std::string_view kDefaultBackend = "nftables";
 
 /// The keys of the configuration; docs/plugins/portmap.md describes them.
 struct Config {
-  Backend backend = Backend::kNftables;
+  std::string_view backend = kDefaultBackend;
   bool snat = true;
   bool masq_all = false;
   unsigned mark_masq_bit = 13;
@@ -28,9 +29,12 @@ struct Config {
   /// The mappings that can be read, for DEL and GC: never throws over what ADD would refuse.
   [[nodiscard]] static Config parse_leniently(const Request& request);
 
-  [[nodiscard]] nft::port_map::Snat nft_snat() const noexcept;
-  /// Of the nftables backend. Throws Error{kInvalidConfig} for what it does not understand.
-  [[nodiscard]] std::vector<nft::port_map::Condition> nft_conditions(Family family) const;
+  [[nodiscard]] Snat nft_snat() const noexcept;
+  /// As the nftables backend says them; none with another one.
+  [[nodiscard]] const std::vector<Condition>& nft_conditions(Family family) const noexcept;
+
+ private:
+  std::vector<Condition> nft_conditions_v4_, nft_conditions_v6_;
 };
 
 /// The mappings that serve the family, without repetitions; an unspecified hostIP is none.

@@ -19,9 +19,6 @@ namespace cni::portmap {
 namespace {
 
 namespace conntrack = netlink::conntrack;
-using nft::port_map::Ports;
-using nft::port_map::Snat;
-using nft::port_map::Target;
 using Protocol = PortMapping::Protocol;
 
 const IpAddress& loopback_v6() {
@@ -130,7 +127,7 @@ void forget_stale_flows(Host& host, const Owner& owner, const Ports& ports) {
         return false;
       }
       return mapping->bound_to().has_value() || !host.has_nft() ||
-             !nft::port_map::is_bound_by_another(host.nft(), owner, flow.destination, *mapping);
+             !nftables::is_bound_by_another(host.nft(), owner, flow.destination, *mapping);
     });
   }
 }

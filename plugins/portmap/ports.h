@@ -9,7 +9,7 @@
 #include "model/port_mapping.h"
 
 /// What is published for one container.
-namespace cni::nft::port_map {
+namespace cni::portmap {
 
 /// A restriction on what is redirected.
 struct Condition {
@@ -39,4 +39,4 @@ struct Ports {
   Snat snat = Snat::kNeeded;
 };
 
-}  // namespace cni::nft::port_map
+}  // namespace cni::portmap

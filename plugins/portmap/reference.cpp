@@ -7,7 +7,7 @@
 
 #include "nft/verdict_map.h"
 
-namespace cni::reference_portmap {
+namespace cni::portmap::reference {
 namespace {
 
 constexpr std::string_view kPorts = "hostports";
@@ -67,4 +67,4 @@ std::size_t count(Host& host, std::string_view container_id, const IpAddress& ad
       rules, [&](const auto& rule) { return is_chosen(rule, container_id, {address}); }));
 }
 
-}  // namespace cni::reference_portmap
+}  // namespace cni::portmap::reference

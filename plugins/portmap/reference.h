@@ -12,7 +12,7 @@
 /// Published ports as the reference's nftables backend makes them: rules in the tables ip and ip6
 /// cni_hostport, which we check and remove but never make. Their comment is the container id and
 /// nothing else: they know neither network nor interface.
-namespace cni::reference_portmap {
+namespace cni::portmap::reference {
 
 /// Removes the container's rules that mention one of the addresses, or all of the container's when
 /// no address is known. Succeeds when there are none.
@@ -22,4 +22,4 @@ void remove(Host& host, std::string_view container_id, const std::vector<IpAddre
 [[nodiscard]] std::size_t count(Host& host, std::string_view container_id,
                                 const IpAddress& address);
 
-}  // namespace cni::reference_portmap
+}  // namespace cni::portmap::reference

@@ -200,6 +200,17 @@ TEST_CASE("portmap: a port that the other backend leads elsewhere is a conflict"
   CHECK(wanted.run("ADD").ok());
 }
 
+TEST_CASE("portmap: a port that the reference's rules lead elsewhere is a conflict",
+          "[portmap][iptables]") {
+  const IptablesHost host;
+  const Container web("web"), other("other");
+  web.publish(kWeb, kIptables);
+  tool("rm -r /run/cnipp");  // of the reference nothing but the rules is there
+  const Output output = other.portmap(portmap_conf(mapping(8080, 1))).run("ADD");
+  CHECK(code_of(output) == 102);
+  CHECK_THAT(message_of(output), Catch::Contains("web"));
+}
+
 TEST_CASE("portmap iptables: more than 15 ports", "[portmap][iptables]") {
   const IptablesHost host;
   const Container web("web");
