@@ -9,7 +9,7 @@
 #include "base/concat.h"
 #include "base/error.h"
 #include "host/xtables.h"
-#include "nft/verdict_map.h"
+#include "nft/table.h"
 
 namespace cni {
 namespace {

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "nft/verdict_map.h"
+#include "nft/table.h"
 
 namespace cni::xtables {
 namespace {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "nft/verdict_map.h"
+#include "nft/table.h"
 
 /// What others have made in nf_tables. All functions act in the socket's namespace.
 namespace cni::nft {

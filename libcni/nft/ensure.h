@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "nft/expr.h"
-#include "nft/verdict_map.h"
+#include "nft/rule.h"
+#include "nft/table.h"
 
 /// Commands for objects that several attachments, or several features, share in a table: they
 /// succeed when the object is there already.

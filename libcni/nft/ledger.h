@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "model/owner.h"
-#include "nft/verdict_map.h"
+#include "nft/table.h"
 
 namespace cni::nft {
 

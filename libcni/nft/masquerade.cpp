@@ -14,8 +14,8 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "nft/expr.h"
-#include "nft/verdict_map.h"
+#include "nft/rule.h"
+#include "nft/table.h"
 
 namespace cni::nft::masquerade {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "base/concat.h"
 #include "model/owner.h"
-#include "nft/expr.h"
+#include "nft/rule.h"
 
 namespace cni::nft {
 namespace {

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "nft/table.h"
 #include "nft/transaction.h"
-#include "nft/verdict_map.h"
 
 /// Sets and maps of one of our tables with whatever keys and values, many elements to a message. An
 /// element's comment begins with the tag of its owner.

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/concat.h"
-#include "nft/verdict_map.h"
+#include "nft/table.h"
 
 namespace cni::nft::reference_spoof_check {
 namespace {

@@ -11,8 +11,8 @@
 
 #include "base/concat.h"
 #include "base/error.h"
-#include "nft/expr.h"
-#include "nft/verdict_map.h"
+#include "nft/rule.h"
+#include "nft/table.h"
 
 namespace cni::nft::spoof_check {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "model/ip.h"
-#include "nft/verdict_map.h"
+#include "nft/table.h"
 
 /// What filters forwarded packets on a host. A packet must be accepted by each base chain of the
 /// hook: an accept in one does not spare it a drop in another.

@@ -10,7 +10,7 @@
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "nft/installed.h"
+#include "nft/difference.h"
 #include "nftables_layout.h"
 
 namespace cni::portmap::nftables {

@@ -9,7 +9,7 @@
 
 #include "base/concat.h"
 #include "base/hash.h"
-#include "nft/expr.h"
+#include "nft/rule.h"
 
 namespace cni::portmap::nftables {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "nft/verdict_map.h"
+#include "nft/table.h"
 
 namespace cni::portmap::reference {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "nft/verdict_map.h"
+#include "nft/table.h"
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "base/file_lock.h"
 #include "model/owner.h"
-#include "nft/expr.h"
+#include "nft/rule.h"
 
 namespace cni::nft {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "nft/installed.h"
+#include "nft/difference.h"
 
 #include <linux/netfilter/nfnetlink.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "nft/expr.h"
+#include "nft/rule.h"
 
 #include <linux/if.h>
 #include <linux/netfilter.h>
