@@ -3,12 +3,12 @@
 #include "attach/masquerade.h"
 
 #include <algorithm>
-#include <cerrno>
 
 #include "attach/iptables.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "host/xtables.h"
+#include "nft/change.h"
 #include "nft/table.h"
 
 namespace cni {
@@ -31,17 +31,11 @@ std::vector<nft::StoredRule> reference_rules(Host& host) {
 
 void remove_reference_rules(Host& host, const std::function<bool(std::string_view tag)>& chosen) {
   if (!host.has_nft()) return;
-  nft::optimistically("remove masquerading", [&] {
-    const std::uint32_t seen = nft::generation(host.nft());
-    nft::Transaction transaction;
+  nft::change(host.nft(), "remove masquerading", [&](nft::Transaction& transaction) {
     for (const nft::StoredRule& rule : reference_rules(host)) {
       if (!chosen(Owner::tag_of(rule.comment))) continue;
       nft::delete_rule(transaction, reference_table(), kReferenceChain, rule.handle);
     }
-    if (transaction.empty()) return true;
-    const int error = transaction.try_commit(host.nft(), seen);
-    if (error != 0 && error != ENOENT && !nft::is_transient(error)) transaction.fail();
-    return error == 0;
   });
 }
 

@@ -11,12 +11,15 @@
 #include <vector>
 
 #include "base/concat.h"
+#include "netlink/reply.h"
+#include "nft/table.h"
 
 namespace cni::nft {
 namespace {
 
 using netlink::Attributes;
 using netlink::Message;
+using netlink::Reply;
 using netlink::Socket;
 
 int command_of(const Message& message) { return NFNL_MSG_TYPE(message.raw()->nlmsg_type); }
@@ -27,10 +30,7 @@ TableFamily family_of(const Message& message) {
 
 Attributes attributes_of(const nlmsghdr* header) { return {header, sizeof(nfgenmsg)}; }
 
-Attributes attributes_of(const std::string& reply) {
-  const void* const bytes = reply.data();
-  return attributes_of(static_cast<const nlmsghdr*>(bytes));
-}
+Attributes attributes_of(const std::string& reply) { return Reply(reply).attributes<nfgenmsg>(); }
 
 std::vector<const nlattr*> of_type(const Attributes& attributes, int type) {
   std::vector<const nlattr*> out;
@@ -68,7 +68,8 @@ std::string describe(Socket& socket, const Message& creation, int command, int t
   const Attributes wanted = attributes_of(creation.raw());
   Message message =
       request(command, family_of(creation), concat("look up nf_tables object ", wanted.text(name)));
-  message.put_text(table, wanted.text(table)).put_text(name, wanted.text(name));
+  message.put_text(table, wanted.text(table));
+  if (name != table) message.put_text(name, wanted.text(name));
   message.tolerate(ENOENT);
   socket.transact(message);
   return message.replies().empty() ? std::string() : message.replies().front();
@@ -76,6 +77,7 @@ std::string describe(Socket& socket, const Message& creation, int command, int t
 
 /// Set numbers mean something inside a transaction only.
 bool set_is_covered(const Attributes& actual, const Attributes& wanted) {
+  if (actual.be32(NFTA_SET_FLAGS) != wanted.be32(NFTA_SET_FLAGS)) return false;
   return std::ranges::all_of(std::initializer_list<int>{NFTA_SET_KEY_TYPE, NFTA_SET_KEY_LEN,
                                                         NFTA_SET_DATA_TYPE, NFTA_SET_DATA_LEN},
                              [&](int type) {
@@ -95,56 +97,107 @@ std::vector<std::string> list_raw_rules(Socket& socket, const Message& creation)
   std::vector<std::string> out;
   socket.dump(
       message, [&] { out.clear(); },
-      [&](const nlmsghdr* header) {
-        const Attributes rule = attributes_of(header);
+      [&](const Reply& reply) {
+        const Attributes rule = reply.attributes<nfgenmsg>();
         if (rule.text(NFTA_RULE_TABLE) != table || rule.text(NFTA_RULE_CHAIN) != chain) return;
-        const void* const bytes = header;
-        out.emplace_back(static_cast<const char*>(bytes), header->nlmsg_len);
+        const void* const bytes = static_cast<const nlmsghdr*>(reply);
+        out.emplace_back(static_cast<const char*>(bytes),
+                         static_cast<const nlmsghdr*>(reply)->nlmsg_len);
       });
   return out;
 }
 
-std::optional<std::string> compare_rules(Socket& socket, const std::vector<const Message*>& rules) {
-  const Attributes first = attributes_of(rules.front()->raw());
+std::string name_of(const Message& wanted, int table, int name) {
+  const Attributes attributes = attributes_of(wanted.raw());
+  return concat(Table{family_of(wanted), attributes.text(table)}.text(), " ",
+                attributes.text(name));
+}
+
+std::optional<std::string> compare_table(Socket& socket, const Message& wanted) {
+  const std::string name = attributes_of(wanted.raw()).text(NFTA_TABLE_NAME);
+  const std::string found =
+      describe(socket, wanted, NFT_MSG_GETTABLE, NFTA_TABLE_NAME, NFTA_TABLE_NAME);
+  const std::string text = concat("nf_tables table ", Table{family_of(wanted), name}.text());
+  if (found.empty()) return concat(text, " is missing");
+  const std::uint32_t flags = attributes_of(found).be32(NFTA_TABLE_FLAGS);
+  if ((flags & NFT_TABLE_F_DORMANT) != 0) return concat(text, " is dormant: nothing in it works");
+  return std::nullopt;
+}
+
+std::optional<std::string> compare_chain(Socket& socket, const Message& wanted) {
+  const std::string found =
+      describe(socket, wanted, NFT_MSG_GETCHAIN, NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME);
+  const std::string name =
+      concat("nf_tables chain ", name_of(wanted, NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME));
+  if (found.empty()) return concat(name, " is missing");
+  if (!covers(attributes_of(found), attributes_of(wanted.raw()))) {
+    return concat(name, " was changed");
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> compare_set(Socket& socket, const Message& wanted) {
+  const std::string found = describe(socket, wanted, NFT_MSG_GETSET, NFTA_SET_TABLE, NFTA_SET_NAME);
+  const std::string name = concat("nf_tables set ", name_of(wanted, NFTA_SET_TABLE, NFTA_SET_NAME));
+  if (found.empty()) return concat(name, " is missing");
+  if (!set_is_covered(attributes_of(found), attributes_of(wanted.raw()))) {
+    return concat(name, " was changed");
+  }
+  return std::nullopt;
+}
+
+/// The rules of one chain.
+std::optional<std::string> compare_rules(Socket& socket, const std::vector<const Message*>& rules,
+                                         Others others) {
   const std::string where =
-      concat("nf_tables chain ", first.text(NFTA_RULE_TABLE), " ", first.text(NFTA_RULE_CHAIN));
+      concat("nf_tables chain ", name_of(*rules.front(), NFTA_RULE_TABLE, NFTA_RULE_CHAIN));
   const std::vector<std::string> actual = list_raw_rules(socket, *rules.front());
-  for (std::size_t i = 0; i < rules.size(); ++i) {
-    const Attributes wanted = attributes_of(rules[i]->raw());
-    if (i < actual.size() && covers(attributes_of(actual[i]), wanted)) continue;
+  std::size_t next = 0;
+  for (const Message* const rule : rules) {
+    const Attributes wanted = attributes_of(rule->raw());
+    const auto is_it = [&](const std::string& other) {
+      return covers(attributes_of(other), wanted);
+    };
+    if (others == Others::kAllowed) {
+      while (next < actual.size() && !is_it(actual[next])) ++next;
+    }
+    if (next < actual.size() && is_it(actual[next++])) continue;
     const auto name = comment_of(wanted.bytes(NFTA_RULE_USERDATA), kRuleComment);
     return concat("rule ", quote(name), " of ", where, " is missing or was changed");
   }
-  if (actual.size() > rules.size()) return concat(where, " has a rule that is not ours");
+  if (others == Others::kNone && actual.size() > rules.size()) {
+    return concat(where, " has a rule that is not ours");
+  }
   return std::nullopt;
 }
 
 }  // namespace
 
-std::optional<std::string> find_difference(Socket& socket, const Transaction& creation) {
+std::optional<std::string> find_difference(Socket& socket, const Transaction& creation,
+                                           Others others) {
   std::map<std::string, std::vector<const Message*>> rules;
   for (const Message& wanted : creation.commands()) {
-    const Attributes attributes = attributes_of(wanted.raw());
-    if (command_of(wanted) == NFT_MSG_NEWCHAIN) {
-      const std::string found =
-          describe(socket, wanted, NFT_MSG_GETCHAIN, NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME);
-      const std::string name = concat("nf_tables chain ", attributes.text(NFTA_CHAIN_TABLE), " ",
-                                      attributes.text(NFTA_CHAIN_NAME));
-      if (found.empty()) return concat(name, " is missing");
-      if (!covers(attributes_of(found), attributes)) return concat(name, " was changed");
-    } else if (command_of(wanted) == NFT_MSG_NEWSET) {
-      const std::string found =
-          describe(socket, wanted, NFT_MSG_GETSET, NFTA_SET_TABLE, NFTA_SET_NAME);
-      const std::string name = concat("nf_tables set ", attributes.text(NFTA_SET_TABLE), " ",
-                                      attributes.text(NFTA_SET_NAME));
-      if (found.empty()) return concat(name, " is missing");
-      if (!set_is_covered(attributes_of(found), attributes)) return concat(name, " was changed");
-    } else if (command_of(wanted) == NFT_MSG_NEWRULE) {
-      rules[attributes.text(NFTA_RULE_CHAIN)].push_back(&wanted);
+    std::optional<std::string> difference;
+    switch (command_of(wanted)) {
+      case NFT_MSG_NEWTABLE:
+        difference = compare_table(socket, wanted);
+        break;
+      case NFT_MSG_NEWCHAIN:
+        difference = compare_chain(socket, wanted);
+        break;
+      case NFT_MSG_NEWSET:
+        difference = compare_set(socket, wanted);
+        break;
+      case NFT_MSG_NEWRULE:
+        rules[name_of(wanted, NFTA_RULE_TABLE, NFTA_RULE_CHAIN)].push_back(&wanted);
+        break;
+      default:
+        break;
     }
+    if (difference) return difference;
   }
   for (const auto& [chain, wanted] : rules) {
-    if (auto difference = compare_rules(socket, wanted)) return difference;
+    if (auto difference = compare_rules(socket, wanted, others)) return difference;
   }
   return std::nullopt;
 }

@@ -7,7 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "nft/change.h"
 #include "nft/rule.h"
+#include "nft/set.h"
 #include "nft/table.h"
 
 /// Commands for objects that several attachments, or several features, share in a table: they
@@ -15,38 +17,34 @@
 namespace cni::nft {
 
 void ensure_chain(Transaction& transaction, const Table& table, std::string_view chain);
-/// Fails with EEXIST when a chain of this name has another hook.
+/// Fails with EEXIST when a chain of this name is at another hook, or at none.
 void ensure_base_chain(Transaction& transaction, const Table& table, std::string_view chain,
                        const Hook& hook);
-/// `id` distinguishes the maps of one transaction.
-void ensure_map(Transaction& transaction, const VerdictMap& map, std::uint32_t id);
-/// NF_DROP ..., or NFT_GOTO with a chain. An element with another verdict is replaced.
-void ensure_element(netlink::Socket& socket, Transaction& transaction, const VerdictMap& map,
-                    std::span<const std::uint8_t> key, int verdict, std::string_view chain = {},
-                    std::string_view comment = {});
+/// Fails with EEXIST when a set of this name is of another type. `id` distinguishes the sets of one
+/// transaction.
+void ensure_set(Transaction& transaction, const Set& set, std::uint32_t id);
+/// An element with another value or verdict is replaced.
+void ensure_element(netlink::Socket& socket, Transaction& transaction, const Set& set,
+                    const SetElement& element);
 
-/// A rule that is known by its comment.
+/// A rule and the comment that names it.
 struct NamedRule {
   std::string comment;
   std::function<void(Rule&)> fill;
 };
-
-/// The chain holds these rules and no other. Does nothing when the comments are the wanted ones.
+void add_rules(Transaction& transaction, const Table& table, std::string_view chain,
+               const std::vector<NamedRule>& rules);
+/// The chain holds these rules, word for word, and no other. Nothing is done when it does already.
 void ensure_rules(netlink::Socket& socket, Transaction& transaction, const Table& table,
                   std::string_view chain, const std::vector<NamedRule>& rules);
-[[nodiscard]] bool has_rules(netlink::Socket& socket, const Table& table, std::string_view chain,
-                             const std::vector<NamedRule>& rules);
 
-/// An interface's name as the key of a map, and back.
-inline constexpr std::uint32_t kTypeIfname = 41;  // of nft(8)
-[[nodiscard]] std::vector<std::uint8_t> name_key(std::string_view name);
-[[nodiscard]] std::string name_of_key(std::span<const std::uint8_t> key);
-[[nodiscard]] VerdictMap name_map(const Table& table, std::string_view name);
-
-/// Deletes these chains and maps, and the table when it holds no other chain. `still` is asked
-/// right before, against an unchanged ruleset.
-void remove_parts(netlink::Socket& socket, const Table& table,
-                  const std::vector<std::string>& chains, const std::vector<VerdictMap>& maps,
-                  const std::function<bool()>& still);
+/// Whether a chain or set of this name belongs to a feature.
+using IsPart = std::function<bool(std::string_view name)>;
+/// Deletes these chains and sets, with all that is in them, and the table when it holds no other.
+void delete_parts(netlink::Socket& socket, Transaction& transaction, const Table& table,
+                  const IsPart& is_part);
+/// The same as a change of its own, if they are `unused` and nobody else refers to them.
+void remove_parts(netlink::Socket& socket, const Table& table, const IsPart& is_part,
+                  const std::function<bool()>& unused);
 
 }  // namespace cni::nft

@@ -2,14 +2,12 @@
 // Copyright the cnipp authors
 #pragma once
 
-#include <functional>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
 #include "model/owner.h"
-#include "nft/table.h"
+#include "nft/set.h"
 
 namespace cni::nft {
 
@@ -19,20 +17,20 @@ namespace cni::nft {
 /// alone.
 class Ledger {
  public:
-  Ledger(Table table, std::string_view map);
+  Ledger(const Table& table, std::string_view map) : map_(name_map(table, map)) {}
 
-  [[nodiscard]] const VerdictMap& map() const noexcept { return map_; }
-  [[nodiscard]] std::optional<Element> find(netlink::Socket& socket, const Owner& owner) const;
-  [[nodiscard]] std::vector<Element> list(netlink::Socket& socket) const;
+  [[nodiscard]] const Set& map() const noexcept { return map_; }
+  [[nodiscard]] std::optional<SetElement> find(netlink::Socket& socket, const Owner& owner) const;
+  [[nodiscard]] std::vector<SetElement> list(netlink::Socket& socket) const;
   /// The owner's entry is for this chain, with `extra` in its comment.
   void put(netlink::Socket& socket, Transaction& transaction, const Owner& owner,
            std::string_view chain, std::string_view extra) const;
 
  private:
-  VerdictMap map_;
+  Set map_;
 };
 
-/// The text behind `key` in an element's comment: "n=2" has 2 behind "n=".
-[[nodiscard]] std::string_view value_in_comment(const Element& element, std::string_view key);
+/// The key of an owner in a map or set with keys of interface names: a hash of the tag.
+[[nodiscard]] Bytes owner_key(std::string_view tag);
 
 }  // namespace cni::nft

@@ -6,7 +6,7 @@
 #include <linux/netfilter_ipv4.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <charconv>
 #include <map>
 #include <string>
 
@@ -14,8 +14,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "nft/rule.h"
-#include "nft/table.h"
+#include "nft/ensure.h"
 
 namespace cni::nft::masquerade {
 namespace {
@@ -25,21 +24,21 @@ using netlink::Socket;
 constexpr std::string_view kTableName = "cnipp";
 constexpr std::string_view kBaseChain = "postrouting";
 constexpr std::size_t kHashDigits = 16;
-// Type numbers of nft(8): ipv4_addr and ipv6_addr.
-constexpr std::uint32_t kTypeIpv4 = 7, kTypeIpv6 = 8;
 constexpr Hook kPostrouting{"nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC};
 
 Table table_named(std::string_view name) { return {TableFamily::kInet, std::string(name)}; }
 
-VerdictMap map_of(const Table& table, Family family) {
-  if (family == Family::kV4) return {table, "masq4", kTypeIpv4, 4};
-  return {table, "masq6", kTypeIpv6, 16};
+Bytes key_of(const IpAddress& address) { return {address.bytes().begin(), address.bytes().end()}; }
+
+Set map_of(const Table& table, Family family) {
+  if (family == Family::kV4) return {table, "masq4", kIpv4Type, kVerdictType};
+  return {table, "masq6", kIpv6Type, kVerdictType};
 }
 
 /// The part of an attachment that concerns one family.
 struct Part {
   Family family;
-  VerdictMap map;
+  Set map;
   std::vector<IpAddress> addresses;
   std::vector<IpNet> own;  // sorted, without duplicates
   std::string chain;       // named after `own`
@@ -73,13 +72,10 @@ std::vector<std::string> chain_rule_comments(const Part& part) {
 }
 
 /// How many elements this owner has in both maps together ("n=2" in the comment).
-std::size_t siblings(const Element& element) {
-  const auto at = element.comment.find(" n=");
+std::size_t siblings(const SetElement& element) {
+  const std::string_view text = field_of(element.comment, "n=");
   std::size_t n = 0;
-  for (std::size_t i = at == std::string::npos ? element.comment.size() : at + 3;
-       i < element.comment.size() && element.comment[i] >= '0' && element.comment[i] <= '9'; ++i) {
-    n = n * 10 + static_cast<std::size_t>(element.comment[i] - '0');
-  }
+  std::from_chars(text.begin(), text.end(), n);
   return n;
 }
 
@@ -88,8 +84,8 @@ void create_table(Transaction& transaction, const Table& table) {
   add_base_chain(transaction, table, kBaseChain, kPostrouting);
   std::uint32_t id = 0;
   for (const Family family : {Family::kV4, Family::kV6}) {
-    const VerdictMap map = map_of(table, family);
-    add_map(transaction, map, ++id);
+    const Set map = map_of(table, family);
+    add_set(transaction, map, ++id);
     Rule::append(transaction, table.family, table.name, kBaseChain, map.name,
                  [&](Rule& rule) { rule.source_verdict_map(family, map.name); });
   }
@@ -118,37 +114,30 @@ bool is_shared_chain(std::string_view chain) {
 
 /// An element that was found, with its map.
 struct Found {
-  VerdictMap map;
-  Element element;
+  Set map;
+  SetElement element;
 };
 
 std::vector<Found> list_all(Socket& socket) {
   std::vector<Found> out;
   for (const Family family : {Family::kV4, Family::kV6}) {
-    const VerdictMap map = map_of(table_named(kTableName), family);
-    for (Element& element : list_elements(socket, map)) out.push_back({map, std::move(element)});
+    const Set map = map_of(table_named(kTableName), family);
+    for (SetElement& element : list_elements(socket, map)) out.push_back({map, std::move(element)});
   }
   return out;
 }
 
 std::optional<Found> find(Socket& socket, const IpAddress& address) {
-  const VerdictMap map = map_of(table_named(kTableName), address.family());
-  auto element = find_element(socket, map, address.bytes());
+  const Set map = map_of(table_named(kTableName), address.family());
+  auto element = find_element(socket, map, key_of(address));
   if (!element) return std::nullopt;
   return Found{map, *std::move(element)};
 }
 
-/// Deletes the elements that `choose` finds, in one transaction against an unchanged ruleset.
-void delete_elements(Socket& socket, const std::function<std::vector<Found>()>& choose) {
-  optimistically("remove masquerading", [&] {
-    const std::uint32_t seen = generation(socket);
-    const std::vector<Found> chosen = choose();
-    if (chosen.empty()) return true;
-    Transaction transaction;
-    for (const Found& found : chosen) delete_element(transaction, found.map, found.element.key);
-    const int error = transaction.try_commit(socket, seen);
-    if (error != 0 && error != ENOENT && !is_transient(error)) transaction.fail();
-    return error == 0;
+/// Deletes the elements that `choose` finds.
+void delete_chosen(Socket& socket, const std::function<std::vector<Found>()>& choose) {
+  change(socket, "remove masquerading", [&](Transaction& transaction) {
+    for (const Found& found : choose()) delete_element(transaction, found.map, found.element.key);
   });
 }
 
@@ -185,9 +174,7 @@ Obstacles survey(Socket& socket, const Owner& owner, const std::vector<Part>& pa
 void add(Socket& socket, const Owner& owner, const Addresses& addresses) {
   const std::vector<Part> parts = parts_of(table_named(kTableName), addresses);
   const std::string comment = owner.label(concat("n=", addresses.size()), kMaxComment);
-  Obstacles obstacles;  // none, usually: only elements are added
-  optimistically("add masquerading", [&] {
-    Transaction transaction;
+  const auto fill = [&](Transaction& transaction, Obstacles obstacles) {
     if (obstacles.table_missing) create_table(transaction, table_named(kTableName));
     for (const Part& part : parts) {
       if (obstacles.chain_missing[part.chain]) create_chain(transaction, part);
@@ -197,22 +184,18 @@ void add(Socket& socket, const Owner& owner, const Addresses& addresses) {
     }
     for (const Part& part : parts) {
       for (const IpAddress& address : part.addresses) {
-        add_element(transaction, part.map, address.bytes(), part.chain, comment);
+        add_element(transaction, part.map, {key_of(address), {}, part.chain, comment});
       }
     }
-    const int error = transaction.try_commit(socket);
-    if (error == 0) return true;
-    if (!is_transient(error) && error != ENOENT && error != EEXIST &&
-        error != EBUSY) {  // EBUSY: an element with this key goes to another chain
-      transaction.fail();
-    }
-    obstacles = survey(socket, owner, parts);
-    return false;
-  });
+  };
+  change(
+      socket, "add masquerading",
+      [&](Transaction& transaction) { fill(transaction, {}); },  // usually only elements are added
+      [&](Transaction& transaction) { fill(transaction, survey(socket, owner, parts)); });
 }
 
 void remove(Socket& socket, const Owner& owner, const std::vector<IpAddress>& likely) {
-  delete_elements(socket, [&] {
+  delete_chosen(socket, [&] {
     std::vector<Found> own;
     for (const IpAddress& address : likely) {
       auto found = find(socket, address);
@@ -228,7 +211,7 @@ void remove(Socket& socket, const Owner& owner, const std::vector<IpAddress>& li
 void collect(Socket& socket, std::string_view network,
              const std::function<bool(std::string_view tag)>& keep) {
   const std::string prefix = Owner::network_tag(network);
-  delete_elements(socket, [&] {
+  delete_chosen(socket, [&] {
     std::vector<Found> out = list_all(socket);
     std::erase_if(out, [&](const Found& found) {
       return !found.element.comment.starts_with(prefix) || keep(found.element.tag());
@@ -251,7 +234,7 @@ void check(Socket& socket, const Owner& owner, const Addresses& addresses) {
                      kBaseChain, " is missing"));
     }
     for (const IpAddress& address : part.addresses) {
-      const auto element = find_element(socket, part.map, address.bytes());
+      const auto element = find_element(socket, part.map, key_of(address));
       const std::string place =
           concat(address.text(), " in nf_tables map ", kTableName, " ", part.map.name);
       if (!element) differs(concat(place, " is missing"));
@@ -278,27 +261,20 @@ void remove_unused(Socket& socket) {
   const Table table = table_named(kTableName);
   for (const std::string& chain : list_chains(socket, table)) {
     if (!is_shared_chain(chain)) continue;
-    Transaction transaction;
-    delete_chain(transaction, table, chain);
-    const int error = transaction.try_commit(socket);
-    if (error == EBUSY) continue;  // an element refers to it: in use
-    if (error != 0 && error != ENOENT && !is_transient(error)) transaction.fail();
+    change_unless_busy(socket, "remove masquerading that nobody uses",
+                       [&](Transaction& transaction) {
+                         if (has_chain(socket, table, chain))
+                           delete_chain(transaction, table, chain);
+                       });
   }
-  const std::uint32_t seen = generation(socket);
-  const std::vector<std::string> chains = list_chains(socket, table);
-  const bool there = std::ranges::find(chains, kBaseChain) != chains.end();
-  if (!there || std::ranges::any_of(chains, is_shared_chain) || !list_all(socket).empty()) return;
-  Transaction transaction;
-  if (chains.size() == 1) {
-    delete_table(transaction, table);
-  } else {  // others of our plugins keep their chains here
-    delete_chain(transaction, table, kBaseChain);
-    for (const Family family : {Family::kV4, Family::kV6}) {
-      delete_map(transaction, map_of(table, family));
-    }
-  }
-  const int error = transaction.try_commit(socket, seen);
-  if (error != 0 && error != ENOENT && !is_transient(error)) transaction.fail();
+  const auto is_part = [](std::string_view name) {
+    return name == kBaseChain || name == "masq4" || name == "masq6" || is_shared_chain(name);
+  };
+  remove_parts(socket, table, is_part, [&] {
+    const std::vector<std::string> chains = list_chains(socket, table);
+    return std::ranges::find(chains, kBaseChain) != chains.end() &&
+           std::ranges::none_of(chains, is_shared_chain) && list_all(socket).empty();
+  });
 }
 
 void probe(Socket& socket) {
@@ -309,9 +285,7 @@ void probe(Socket& socket) {
        parts_of(table, {IpNet::parse("192.0.2.1/24"), IpNet::parse("2001:db8::1/64")})) {
     create_chain(transaction, part);
   }
-  // This one must fail, and takes everything before it back.
-  delete_table(transaction, table_named("cnipp-probe-end"));
-  if (transaction.try_commit(socket) != ENOENT) transaction.fail();
+  rehearse(socket, std::move(transaction));
 }
 
 }  // namespace cni::nft::masquerade

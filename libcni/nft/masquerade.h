@@ -26,7 +26,7 @@
 /// Per packet and per verb the cost does not depend on the number of containers. Elements belong to
 /// their owner. Everything else is shared: DEL leaves it, remove_unused removes it. Every
 /// change is one transaction that fails when its premises do not hold, and is then tried anew
-/// (optimistically in table.h). All functions act in the socket's namespace.
+/// (nft/change.h). All functions act in the socket's namespace.
 namespace cni::nft::masquerade {
 
 /// One attachment's addresses, each with its own prefix.

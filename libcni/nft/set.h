@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "nft/table.h"
-#include "nft/transaction.h"
 
 /// Sets and maps of one of our tables with whatever keys and values, many elements to a message. An
 /// element's comment begins with the tag of its owner.
@@ -39,18 +38,27 @@ struct Set {
   [[nodiscard]] bool is_verdict_map() const noexcept {
     return value && value->number == kVerdictType.number;
   }
+  /// "nf_tables map inet cnipp masq4"
+  [[nodiscard]] std::string text() const;
 };
 
 struct SetElement {
   Bytes key;
   Bytes value;        // of a map
-  std::string chain;  // of a verdict map: goes there
+  std::string chain;  // of a verdict map, if the verdict needs one
   std::string comment;
-  bool comes_back = false;  // jumps to the chain instead
+  int verdict = NFT_GOTO;  // of a verdict map: NF_DROP, ...
 
   /// The comment up to the first blank or comma.
   [[nodiscard]] std::string_view tag() const noexcept;
+  bool operator==(const SetElement&) const = default;
 };
+
+/// An interface's name as a key, and back.
+[[nodiscard]] Bytes name_key(std::string_view name);
+[[nodiscard]] std::string name_of_key(std::span<const std::uint8_t> key);
+/// From interface names to verdicts.
+[[nodiscard]] Set name_map(const Table& table, std::string_view name);
 
 // Commands. Creations fail with EEXIST (an element with another value: EBUSY), removals with
 // ENOENT.
@@ -60,13 +68,17 @@ void add_set(Transaction& transaction, const Set& set, std::uint32_t id);
 /// With its elements. EBUSY while a rule looks it up.
 void delete_set(Transaction& transaction, const Set& set);
 void add_elements(Transaction& transaction, const Set& set, std::span<const SetElement> elements);
+void add_element(Transaction& transaction, const Set& set, const SetElement& element);
 void delete_elements(Transaction& transaction, const Set& set, std::span<const Bytes> keys);
+void delete_element(Transaction& transaction, const Set& set, const Bytes& key);
 
 // Look-ups. What does not exist is empty, also when the whole table is missing.
 
 /// Those that exist, in the order of the keys; one send for all.
 [[nodiscard]] std::vector<SetElement> find_elements(netlink::Socket& socket, const Set& set,
                                                     std::span<const Bytes> keys);
+[[nodiscard]] std::optional<SetElement> find_element(netlink::Socket& socket, const Set& set,
+                                                     const Bytes& key);
 [[nodiscard]] std::vector<SetElement> list_elements(netlink::Socket& socket, const Set& set);
 [[nodiscard]] std::vector<std::string> list_sets(netlink::Socket& socket, const Table& table);
 

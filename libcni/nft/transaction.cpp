@@ -9,12 +9,13 @@
 #include <cerrno>
 
 #include "base/error.h"
+#include "netlink/reply.h"
 
 namespace cni::nft {
 namespace {
 
-using netlink::Attributes;
 using netlink::Message;
+using netlink::Reply;
 
 Message frame(std::uint16_t type) {
   Message message(type, 0, "nf_tables transaction");
@@ -44,8 +45,7 @@ std::uint32_t generation(netlink::Socket& socket) {
   Message message = command(NFT_MSG_GETGEN, 0, TableFamily{}, "read the nf_tables generation");
   socket.transact(message);
   if (message.replies().empty()) return 0;
-  const void* const bytes = message.replies().front().data();
-  return Attributes(static_cast<const nlmsghdr*>(bytes), sizeof(nfgenmsg)).be32(NFTA_GEN_ID);
+  return Reply(message.replies().front()).attributes<nfgenmsg>().be32(NFTA_GEN_ID);
 }
 
 Message& Transaction::add(int message_type, unsigned flags, TableFamily family, std::string what) {
@@ -63,8 +63,10 @@ int Transaction::try_commit(netlink::Socket& socket, std::optional<std::uint32_t
   socket.transact_batch(all);
 
   failed_errno_ = 0;
+  failed_ = nullptr;
   for (const Message* message : all) {
     if (message->error() == 0) continue;
+    failed_ = message;
     failed_errno_ = message->error();
     failed_what_ = message->what();
     failed_extack_ = message->extack();
@@ -73,8 +75,8 @@ int Transaction::try_commit(netlink::Socket& socket, std::optional<std::uint32_t
   return failed_errno_;
 }
 
-void Transaction::commit(netlink::Socket& socket) {
-  if (try_commit(socket) != 0) fail();
+bool Transaction::failed_at_last() const noexcept {
+  return !commands_.empty() && failed_ == &commands_.back();
 }
 
 void Transaction::fail() const { throw KernelError(failed_errno_, failed_what_, failed_extack_); }
@@ -97,6 +99,15 @@ std::string comment_of(std::span<const std::uint8_t> userdata, int comment_type)
     const auto value = userdata.subspan(2, length);
     if (userdata[0] == comment_type) return {value.begin(), std::ranges::find(value, 0)};
     userdata = userdata.subspan(2 + length);
+  }
+  return {};
+}
+
+std::string_view field_of(std::string_view comment, std::string_view key) noexcept {
+  while (!comment.empty()) {
+    const auto end = comment.find_first_of(" ,");
+    if (comment.starts_with(key)) return comment.substr(0, end).substr(key.size());
+    comment.remove_prefix(end == comment.npos ? comment.size() : end + 1);
   }
   return {};
 }

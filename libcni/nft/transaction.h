@@ -40,13 +40,14 @@ class Transaction {
   /// generation: ERESTART when the ruleset has changed since.
   [[nodiscard]] int try_commit(netlink::Socket& socket,
                                std::optional<std::uint32_t> generation = std::nullopt);
-  /// As try_commit, but any refusal throws.
-  void commit(netlink::Socket& socket);
   /// Throws the refusal that the last try_commit met.
   [[noreturn]] void fail() const;
+  /// Whether that met no refusal but of the last command.
+  [[nodiscard]] bool failed_at_last() const noexcept;
 
  private:
   std::deque<netlink::Message> commands_;
+  const netlink::Message* failed_ = nullptr;
   std::string failed_what_;
   std::string failed_extack_;
   int failed_errno_ = 0;
@@ -55,6 +56,8 @@ class Transaction {
 /// Comments as `nft` stores and shows them.
 void put_comment(netlink::Message& message, int attribute, int comment_type, std::string_view text);
 [[nodiscard]] std::string comment_of(std::span<const std::uint8_t> userdata, int comment_type);
+/// The text behind `key` in a comment of ours: "... n=2 ..." has 2 behind "n=".
+[[nodiscard]] std::string_view field_of(std::string_view comment, std::string_view key) noexcept;
 inline constexpr int kElementComment = 0;  // libnftnl: NFTNL_UDATA_SET_ELEM_COMMENT
 inline constexpr int kRuleComment = 0;     // libnftnl: NFTNL_UDATA_RULE_COMMENT
 inline constexpr std::size_t kMaxComment = 127;

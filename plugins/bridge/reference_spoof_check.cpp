@@ -3,10 +3,10 @@
 #include "reference_spoof_check.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <string_view>
 
 #include "base/concat.h"
+#include "nft/change.h"
 #include "nft/table.h"
 
 namespace cni::nft::reference_spoof_check {
@@ -38,9 +38,7 @@ std::string port_of(const StoredRule& jump) {
 
 /// The jumps of the base chain that are `chosen`, and all that is behind them.
 void remove_jumps(Socket& socket, const std::function<bool(const StoredRule&)>& chosen) {
-  optimistically("remove the reference's spoof check", [&] {
-    const std::uint32_t seen = generation(socket);
-    Transaction transaction;
+  change(socket, "remove the reference's spoof check", [&](Transaction& transaction) {
     std::vector<std::string> chains;
     for (const StoredRule& rule : list_rules(socket, table(), kBaseChain)) {
       if (!rule.jump.starts_with(kPrefix) || !chosen(rule)) continue;
@@ -53,10 +51,6 @@ void remove_jumps(Socket& socket, const std::function<bool(const StoredRule&)>& 
       const std::string mac_chain = mac_chain_of(chain);
       if (has_chain(socket, table(), mac_chain)) delete_chain(transaction, table(), mac_chain);
     }
-    if (transaction.empty()) return true;
-    const int error = transaction.try_commit(socket, seen);
-    if (error != 0 && error != ENOENT && !is_transient(error)) transaction.fail();
-    return error == 0;
   });
 }
 

@@ -5,7 +5,6 @@
 #include <linux/netfilter.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <iterator>
 
 #include "base/concat.h"
@@ -19,13 +18,12 @@ namespace cni::firewall::nftables {
 namespace {
 
 using netlink::Socket;
-using nft::Element;
-using nft::generation;
-using nft::is_transient;
+using nft::change;
+using nft::change_unless_busy;
 using nft::Ledger;
 using nft::NamedRule;
-using nft::optimistically;
 using nft::Rule;
+using nft::SetElement;
 using nft::StoredRule;
 using nft::Table;
 using nft::TableFamily;
@@ -127,9 +125,7 @@ void ensure_accepts(Socket& socket, Transaction& transaction, const Selector& se
   const std::vector<NamedRule> wanted = rules_of(selector, family);
   if (old.size() != wanted.size()) {
     for (const StoredRule& rule : old) delete_rule(transaction, table, kOurs, rule.handle);
-    for (const NamedRule& rule : wanted) {
-      Rule::append(transaction, table.family, table.name, kOurs, rule.comment, rule.fill);
-    }
+    add_rules(transaction, table, kOurs, wanted);
   }
   // Last: nothing is walked before it is complete.
   if (!jumps_to(list_rules(socket, table, kForward), kOurs)) {
@@ -152,16 +148,14 @@ void ensure_entry(Socket& socket, Transaction& transaction, const Owner& owner,
   if (entry && entry->chain == chain) return;
   add_table(transaction, our_table());
   ensure_chain(transaction, our_table(), chain);
-  ensure_map(transaction, ledger().map(), 1);
+  ensure_set(transaction, ledger().map(), 1);
   ledger().put(socket, transaction, owner, chain, {});
 }
 
-/// Removes the rules of a selector and its chain, unless an attachment refers to that.
-bool try_drop(Socket& socket, const std::string& selector) {
-  const std::uint32_t seen = generation(socket);
+/// Deletes the rules of a selector and its chain.
+void delete_selector(Socket& socket, Transaction& transaction, const std::string& selector) {
   const std::string chain = chain_of(selector);
-  if (!has_chain(socket, our_table(), chain)) return true;
-  Transaction transaction;
+  if (!has_chain(socket, our_table(), chain)) return;
   for (const Family family : kFamilies) {
     const Table table = iptables_filter(family);
     for (const StoredRule& rule :
@@ -170,33 +164,25 @@ bool try_drop(Socket& socket, const std::string& selector) {
     }
   }
   delete_chain(transaction, our_table(), chain);
-  const int error = transaction.try_commit(socket, seen);
-  if (error == 0 || error == EBUSY) return true;  // EBUSY: in use
-  if (error != ENOENT && !is_transient(error)) transaction.fail();
-  return false;
 }
 
 void drop_unused(Socket& socket, const std::vector<std::string>& selectors) {
   for (const std::string& selector : selectors) {
-    optimistically("remove accepting rules that nobody needs",
-                   [&] { return try_drop(socket, selector); });
+    // The kernel knows whether an attachment refers to the chain.
+    change_unless_busy(
+        socket, "remove accepting rules that nobody needs",
+        [&](Transaction& transaction) { delete_selector(socket, transaction, selector); });
   }
 }
 
-void remove_entries(Socket& socket, const std::function<std::vector<Element>()>& choose) {
+void remove_entries(Socket& socket, const std::function<std::vector<SetElement>()>& choose) {
   std::vector<std::string> selectors;
-  optimistically("remove entries of forward-accept", [&] {
-    const std::uint32_t seen = generation(socket);
-    Transaction transaction;
+  change(socket, "remove entries of forward-accept", [&](Transaction& transaction) {
     selectors.clear();
-    for (const Element& entry : choose()) {
+    for (const SetElement& entry : choose()) {
       selectors.push_back(entry.chain.substr(kChainPrefix.size()));
       delete_element(transaction, ledger().map(), entry.key);
     }
-    if (transaction.empty()) return true;
-    const int error = transaction.try_commit(socket, seen);
-    if (error != 0 && error != ENOENT && !is_transient(error)) transaction.fail();
-    return error == 0;
   });
   std::ranges::sort(selectors);
   selectors.erase(std::unique(selectors.begin(), selectors.end()), selectors.end());
@@ -227,33 +213,17 @@ void check_family(Socket& socket, const Selector& selector, Family family,
 
 /// In one family, when only the jump to an empty admin chain is left in CNI-FORWARD.
 void drop_shared_chains(Socket& socket, const Table& table, std::string_view admin_chain) {
-  const std::uint32_t seen = generation(socket);
-  if (!has_chain(socket, table, kOurs)) return;
-  const auto rules = list_rules(socket, table, kOurs);
-  if (rules.size() > 1 || (rules.size() == 1 && rules.front().jump != admin_chain)) return;
-  if (!list_rules(socket, table, admin_chain).empty()) return;
-  Transaction transaction;
-  for (const StoredRule& rule : list_rules(socket, table, kForward)) {
-    if (rule.jump == kOurs) delete_rule(transaction, table, kForward, rule.handle);
-  }
-  delete_chain(transaction, table, kOurs);
-  if (has_chain(socket, table, admin_chain)) delete_chain(transaction, table, admin_chain);
-  const int error = transaction.try_commit(socket, seen);
-  // EBUSY: somebody else jumps to it.
-  if (error != 0 && error != ENOENT && error != EBUSY && !is_transient(error)) transaction.fail();
-}
-
-void drop_ledger(Socket& socket) {
-  const std::uint32_t seen = generation(socket);
-  if (!has_table(socket, our_table()) || !ledger().list(socket).empty()) return;
-  Transaction transaction;
-  if (list_chains(socket, our_table()).empty()) {
-    delete_table(transaction, our_table());
-  } else {
-    delete_map(transaction, ledger().map());
-  }
-  const int error = transaction.try_commit(socket, seen);
-  if (error != 0 && error != ENOENT && !is_transient(error)) transaction.fail();
+  change_unless_busy(socket, concat("remove chain ", kOurs), [&](Transaction& transaction) {
+    if (!has_chain(socket, table, kOurs)) return;
+    const auto rules = list_rules(socket, table, kOurs);
+    if (rules.size() > 1 || (rules.size() == 1 && rules.front().jump != admin_chain)) return;
+    if (!list_rules(socket, table, admin_chain).empty()) return;
+    for (const StoredRule& rule : list_rules(socket, table, kForward)) {
+      if (rule.jump == kOurs) delete_rule(transaction, table, kForward, rule.handle);
+    }
+    delete_chain(transaction, table, kOurs);
+    if (has_chain(socket, table, admin_chain)) delete_chain(transaction, table, admin_chain);
+  });
 }
 
 }  // namespace
@@ -267,19 +237,13 @@ std::string Selector::name() const {
 
 void add(Socket& socket, const Owner& owner, const Selector& selector,
          std::string_view admin_chain) {
-  optimistically("accept forwarded packets", [&] {
-    const std::uint32_t seen = generation(socket);
+  change(socket, "accept forwarded packets", [&](Transaction& transaction) {
     const std::vector<Family> families = filtered_families(socket, selector);
-    if (families.empty()) return true;
-    Transaction transaction;
+    if (families.empty()) return;
     ensure_entry(socket, transaction, owner, selector);
     for (const Family family : families) {
       ensure_accepts(socket, transaction, selector, family, admin_chain);
     }
-    if (transaction.empty()) return true;
-    const int error = transaction.try_commit(socket, seen);
-    if (error != 0 && error != ENOENT && !is_transient(error)) transaction.fail();
-    return error == 0;
   });
 }
 
@@ -288,7 +252,7 @@ bool has(Socket& socket, const Owner& owner) { return ledger().find(socket, owne
 void remove(Socket& socket, const Owner& owner) {
   remove_entries(socket, [&] {
     const auto entry = ledger().find(socket, owner);
-    return entry ? std::vector<Element>{*entry} : std::vector<Element>{};
+    return entry ? std::vector{*entry} : std::vector<SetElement>{};
   });
 }
 
@@ -300,8 +264,7 @@ void check(Socket& socket, const Owner& owner, const Selector& selector,
   const auto entry = ledger().find(socket, owner);
   if (!entry || entry->chain != chain_of(selector.name())) {
     throw Error(ErrorCode::kMismatch,
-                concat("the entry of this attachment in nf_tables map inet ", our_table().name, " ",
-                       ledger().map().name, " is missing"));
+                concat("the entry of this attachment in ", ledger().map().text(), " is missing"));
   }
 }
 
@@ -309,8 +272,8 @@ void collect(Socket& socket, std::string_view network,
              const std::function<bool(std::string_view tag)>& keep) {
   const std::string prefix = Owner::network_tag(network);
   remove_entries(socket, [&] {
-    std::vector<Element> out = ledger().list(socket);
-    std::erase_if(out, [&](const Element& entry) {
+    std::vector<SetElement> out = ledger().list(socket);
+    std::erase_if(out, [&](const SetElement& entry) {
       return !entry.comment.starts_with(prefix) || keep(entry.tag());
     });
     return out;
@@ -326,7 +289,9 @@ void remove_unused(Socket& socket, std::string_view admin_chain) {
   for (const Family family : kFamilies) {
     drop_shared_chains(socket, iptables_filter(family), admin_chain);
   }
-  drop_ledger(socket);
+  remove_parts(
+      socket, our_table(), [](std::string_view name) { return name == ledger().map().name; },
+      [&] { return ledger().list(socket).empty(); });
 }
 
 }  // namespace cni::firewall::nftables

@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "base/concat.h"
-#include "nft/base_chain.h"
+#include "nft/table.h"
 
 namespace cni::firewall {
 namespace {
@@ -72,10 +72,7 @@ std::optional<ForwardFilter> find_iptables(Socket& socket, const Table& table) {
 }  // namespace
 
 std::string ForwardFilter::text() const {
-  const std::string_view family = table.family == TableFamily::kIpv4   ? "ip"
-                                  : table.family == TableFamily::kIpv6 ? "ip6"
-                                                                       : "inet";
-  return concat("table ", family, " ", table.name, ", chain ", chain);
+  return concat("table ", table.text(), ", chain ", chain);
 }
 
 Table iptables_filter(Family family) {

@@ -3,7 +3,6 @@
 #include "nftables.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <set>
 #include <tuple>
 
@@ -11,16 +10,18 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "nft/difference.h"
+#include "nft/ensure.h"
+#include "nft/ledger.h"
 #include "nftables_layout.h"
 
 namespace cni::portmap::nftables {
 namespace {
 
 using netlink::Socket;
+using nft::change;
 using nft::find_difference;
-using nft::generation;
-using nft::is_transient;
-using nft::optimistically;
+using nft::owner_key;
+using nft::rehearse;
 
 // Beyond this many look-ups by key a dump of everything is quicker.
 constexpr std::size_t kMaxLookups = 256;
@@ -120,18 +121,12 @@ std::vector<IpAddress> containers_of(const Layout& layout, const Entries& entrie
   return out;
 }
 
-/// Deletes what `choose` finds, in one transaction against an unchanged ruleset.
+/// Deletes what `choose` finds.
 Entries delete_chosen(Socket& socket, const std::function<Entries()>& choose) {
   Entries gone;
-  optimistically("remove published ports", [&] {
-    const std::uint32_t seen = generation(socket);
+  change(socket, "remove published ports", [&](Transaction& transaction) {
     gone = choose();
-    if (gone.empty()) return true;
-    Transaction transaction;
     delete_entries(transaction, our_layout(), gone);
-    const int error = transaction.try_commit(socket, seen);
-    if (error != 0 && error != ENOENT && !is_transient(error)) transaction.fail();
-    return error == 0;
   });
   return gone;
 }
@@ -218,7 +213,6 @@ void require_free(const Layout& layout, const Entries& found, const Owner& owner
 
 /// What a refused ADD finds when it looks.
 struct Survey {
-  std::uint32_t seen = 0;
   Names existing;       // chains and sets of ours
   bool intact = false;  // chains, sets and rules are as they should be
   Entries obstacles;
@@ -228,7 +222,6 @@ struct Survey {
 Survey survey(Socket& socket, const Owner& owner, const Entries& wanted) {
   const Layout& layout = our_layout();
   Survey out;
-  out.seen = generation(socket);
   for (std::string& chain : list_chains(socket, layout.table)) out.existing.insert(chain);
   for (std::string& set : list_sets(socket, layout.table)) out.existing.insert(set);
   Transaction creation;
@@ -253,16 +246,7 @@ Survey survey(Socket& socket, const Owner& owner, const Entries& wanted) {
 void add(Socket& socket, const Owner& owner, const Ports& ports, bool& changed) {
   const Layout& layout = our_layout();
   const Entries wanted = entries_of(layout, owner, ports);
-  std::optional<Survey> seen;  // none, usually: only elements are added
-  optimistically("publish ports", [&] {
-    if (seen && seen->complete) return true;
-    Transaction transaction;
-    std::optional<std::uint32_t> premise;
-    if (seen && !seen->intact) create_shared(transaction, layout, seen->existing);
-    if (seen && !seen->obstacles.empty()) {
-      delete_entries(transaction, layout, seen->obstacles);
-      premise = seen->seen;
-    }
+  const auto fill = [&](Transaction& transaction) {
     for (const Target& target : ports.targets) {
       create_conditions(transaction, layout, owner, target);
     }
@@ -270,14 +254,14 @@ void add(Socket& socket, const Owner& owner, const Ports& ports, bool& changed) 
       add_elements(transaction, set, elements);
     });
     changed = true;
-    const int error = transaction.try_commit(socket, premise);
-    if (error == 0) return true;
+  };
+  change(socket, "publish ports", fill, [&](Transaction& transaction) {
     changed = false;
-    if (!is_transient(error) && error != ENOENT && error != EEXIST && error != EBUSY) {
-      transaction.fail();
-    }
-    seen = survey(socket, owner, wanted);
-    return false;
+    const Survey seen = survey(socket, owner, wanted);
+    if (seen.complete) return;
+    if (!seen.intact) create_shared(transaction, layout, seen.existing);
+    delete_entries(transaction, layout, seen.obstacles);
+    fill(transaction);
   });
 }
 
@@ -352,7 +336,7 @@ void check(Socket& socket, const Owner& owner, const Ports& ports) {
       differs(concat(place, " belongs to ", quote(names_in(actual.comment))));
     }
     if (actual.value != entry.element.value || actual.chain != entry.element.chain ||
-        actual.comes_back != entry.element.comes_back) {
+        actual.verdict != entry.element.verdict) {
       differs(concat(place, " leads elsewhere"));
     }
   }
@@ -369,30 +353,15 @@ void check(Socket& socket, const Owner& owner, const Ports& ports) {
 
 void remove_unused(Socket& socket) {
   const Layout& layout = our_layout();
-  const std::uint32_t seen = generation(socket);
-  const std::vector<std::string> chains = list_chains(socket, layout.table);
-  const auto is_ours = [](const std::string& chain) {
-    return std::ranges::find(shared_chains(), chain) != shared_chains().end() ||
-           is_conditions_chain(chain);
+  const auto is_part = [&](std::string_view name) {
+    return std::ranges::find(shared_chains(), name) != shared_chains().end() ||
+           is_conditions_chain(name) ||
+           std::ranges::any_of(layout.sets(), [&](const Set* set) { return set->name == name; });
   };
-  if (std::ranges::none_of(chains, is_ours) || !list_all(socket, layout).empty()) return;
-  Transaction transaction;
-  if (std::ranges::all_of(chains, is_ours)) {
-    delete_table(transaction, layout.table);
-  } else {  // others of our plugins keep their chains here
-    const std::vector<std::string> sets = list_sets(socket, layout.table);
-    for (const std::string& chain : chains) {
-      if (is_ours(chain)) flush_chain(transaction, layout.table, chain);
-    }
-    for (const Set* set : layout.sets()) {
-      if (std::ranges::find(sets, set->name) != sets.end()) delete_set(transaction, *set);
-    }
-    for (const std::string& chain : chains) {
-      if (is_ours(chain)) delete_chain(transaction, layout.table, chain);
-    }
-  }
-  const int error = transaction.try_commit(socket, seen);
-  if (error != 0 && error != ENOENT && !is_transient(error)) transaction.fail();
+  remove_parts(socket, layout.table, is_part, [&] {
+    return std::ranges::any_of(list_chains(socket, layout.table), is_part) &&
+           list_all(socket, layout).empty();
+  });
 }
 
 void probe(Socket& socket) {
@@ -407,9 +376,7 @@ void probe(Socket& socket) {
          [&](const Set& set, const std::vector<SetElement>& elements) {
            add_elements(transaction, set, elements);
          });
-  // This one must fail, and takes everything before it back.
-  delete_table(transaction, {nft::TableFamily::kInet, "cnipp-probe-end"});
-  if (transaction.try_commit(socket) != ENOENT) transaction.fail();
+  rehearse(socket, std::move(transaction));
 }
 
 }  // namespace cni::portmap::nftables

@@ -32,7 +32,7 @@
 /// Per connection and per verb the cost does not depend on the number of mappings. Elements belong
 /// to their owner; everything else is shared: DEL leaves it, remove_unused removes it. Every
 /// change is one transaction that fails when its premises do not hold, and is then tried anew
-/// (optimistically in table.h). All functions act in the socket's namespace.
+/// (nft/change.h). All functions act in the socket's namespace.
 namespace cni::portmap::nftables {
 
 /// Idempotent; replaces what the owner had. Elements for an address of ours that belong to another

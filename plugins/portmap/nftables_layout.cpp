@@ -5,19 +5,23 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter_ipv4.h>
 
-#include <algorithm>
+#include <charconv>
 
 #include "base/concat.h"
 #include "base/hash.h"
+#include "nft/ledger.h"
 #include "nft/rule.h"
 
 namespace cni::portmap::nftables {
 namespace {
 
+using nft::field_of;
 using nft::Hook;
 using nft::joined;
 using nft::kIfnameType;
 using nft::kPortType;
+using nft::name_key;
+using nft::owner_key;
 using nft::Rule;
 using nft::Type;
 
@@ -74,12 +78,6 @@ void append_port(Bytes& key, std::uint16_t port) {
              {static_cast<std::uint8_t>(port >> 8), static_cast<std::uint8_t>(port & 0xff), 0, 0});
 }
 
-Bytes link_key(std::string_view link) {
-  Bytes key(link.begin(), link.end());
-  key.resize(kIfnameType.bytes);
-  return key;
-}
-
 Bytes service_key(const PortMapping& mapping) {
   Bytes key{static_cast<std::uint8_t>(mapping.protocol), 0, 0, 0};
   append_port(key, mapping.host_port);
@@ -104,7 +102,7 @@ void add_target(const Layout& layout, const Owner& owner, const Target& target, 
     out.push_back({bound ? &sets.bound_ports : &sets.ports, {key, value, {}, {}}});
     if (target.conditions.empty()) continue;
     out.push_back({bound ? &sets.bound_restricted : &sets.restricted,
-                   {key, {}, conditions_chain(owner, sets.family), {}, true}});
+                   {key, {}, conditions_chain(owner, sets.family), {}, NFT_JUMP}});
   }
   Bytes address;
   append_address(address, target.container);
@@ -114,7 +112,7 @@ void add_target(const Layout& layout, const Owner& owner, const Target& target, 
   append_address(pair, target.container);
   out.push_back({&sets.hairpins, {pair, {}, {}, {}}});
   if (target.via.empty()) return;
-  Bytes sibling = link_key(target.via);
+  Bytes sibling = name_key(target.via);
   append_address(sibling, target.container);
   out.push_back({&sets.siblings, {sibling, {}, {}, {}}});
 }
@@ -229,8 +227,6 @@ const Layout& our_layout() {
   return layout;
 }
 
-Bytes owner_key(std::string_view tag) { return link_key(sha512_hex(tag, kHashDigits)); }
-
 Bytes port_key(const IpAddress& host, const PortMapping& mapping) {
   Bytes key;
   append_address(key, host);
@@ -253,21 +249,14 @@ std::vector<Entry> entries_of(const Layout& layout, const Owner& owner, const Po
 }
 
 std::size_t count_in(std::string_view comment) {
-  const auto at = comment.find(" n=");
+  const std::string_view text = field_of(comment, "n=");
   std::size_t n = 0;
-  for (std::size_t i = at == comment.npos ? comment.size() : at + 3;
-       i < comment.size() && comment[i] >= '0' && comment[i] <= '9'; ++i) {
-    n = n * 10 + static_cast<std::size_t>(comment[i] - '0');
-  }
+  std::from_chars(text.begin(), text.end(), n);
   return n;
 }
 
 std::string via_in(std::string_view comment, Family family) {
-  const std::string_view key = family == Family::kV4 ? " via4=" : " via6=";
-  const auto at = comment.find(key);
-  if (at == comment.npos) return {};
-  const std::string_view rest = comment.substr(at + key.size());
-  return std::string(rest.substr(0, rest.find(' ')));
+  return std::string(field_of(comment, family == Family::kV4 ? "via4=" : "via6="));
 }
 
 std::string conditions_chain(const Owner& owner, Family family) {

@@ -54,7 +54,6 @@ struct Entry {
 /// All elements of an owner, that of `owners` first.
 [[nodiscard]] std::vector<Entry> entries_of(const Layout& layout, const Owner& owner,
                                             const Ports& ports);
-[[nodiscard]] Bytes owner_key(std::string_view tag);
 [[nodiscard]] Bytes port_key(const IpAddress& host, const PortMapping& mapping);
 /// What the comment of an owner's element tells: how many elements it has, the link to a family.
 [[nodiscard]] std::size_t count_in(std::string_view comment);

@@ -3,8 +3,8 @@
 #include "reference.h"
 
 #include <algorithm>
-#include <cerrno>
 
+#include "nft/change.h"
 #include "nft/table.h"
 
 namespace cni::portmap::reference {
@@ -31,9 +31,7 @@ bool is_chosen(const nft::StoredRule& rule, std::string_view container_id,
 
 void remove_from(netlink::Socket& socket, const nft::Table& table, std::string_view container_id,
                  const std::vector<IpAddress>& addresses) {
-  nft::optimistically("remove the reference's published ports", [&] {
-    const std::uint32_t seen = nft::generation(socket);
-    nft::Transaction transaction;
+  nft::change(socket, "remove the reference's published ports", [&](nft::Transaction& transaction) {
     for (const std::string_view chain : kChains) {
       for (const nft::StoredRule& rule : nft::list_rules(socket, table, chain)) {
         if (is_chosen(rule, container_id, addresses)) {
@@ -41,10 +39,6 @@ void remove_from(netlink::Socket& socket, const nft::Table& table, std::string_v
         }
       }
     }
-    if (transaction.empty()) return true;
-    const int error = transaction.try_commit(socket, seen);
-    if (error != 0 && error != ENOENT && !nft::is_transient(error)) transaction.fail();
-    return error == 0;
   });
 }
 
