@@ -11,7 +11,6 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <set>
 #include <string>
 
 #include "allocate.h"
@@ -93,19 +92,15 @@ void check(const Request& request) {
   }
 }
 
-void gc(const Request& request) {
-  const ValidAttachments valid = request.conf.valid_attachments();
-  if (!valid) return;
+void gc(const Request& request, const OwnerSet& valid) {
   // A lease made while we wait for the lock is newer than the list of what is valid.
   const Timestamp started = now();
   auto store = Store::open_if_exists(Config::data_dir_of(request.conf), request.conf.name);
   if (!store) return;
-  const std::set<Attachment> attachments(valid->begin(), valid->end());
-  std::set<std::string_view> ids;  // all that a lease of the old format knows
-  for (const Attachment& attachment : *valid) ids.insert(attachment.container_id);
-
+  // A lease of the old format knows no interface.
   const auto is_valid = [&](const Attachment& owner) {
-    return owner.ifname.empty() ? ids.contains(owner.container_id) : attachments.contains(owner);
+    return owner.ifname.empty() ? valid.contains_container(owner.container_id)
+                                : valid.contains(owner);
   };
 
   Liveness liveness = store->liveness();

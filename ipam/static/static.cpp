@@ -142,7 +142,7 @@ void del(const Request&) {
   // Nothing was kept, so nothing is left: not even the configuration has to be readable.
 }
 
-void gc(const Request&) {
+void gc(const Request&, const OwnerSet&) {
   // As del.
 }
 

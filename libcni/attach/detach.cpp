@@ -33,7 +33,7 @@ std::vector<IpAddress> likely_addresses(const Request& request, std::optional<Sa
 
 void detach(const Request& request,
             const std::function<void(Host& host, const Owner& owner, ErrorList& errors)>& more) {
-  const Owner owner(request.conf.name, request.container_id, request.ifname);
+  const Owner owner = request.owner();
   Host host;
   ErrorList errors;
   std::optional<Sandbox> sandbox;
@@ -51,12 +51,8 @@ void detach(const Request& request,
   errors.throw_if_any();
 }
 
-void collect(
-    const Request& request,
-    const std::function<void(Host& host, const OwnerSet& valid, ErrorList& errors)>& more) {
-  const ValidAttachments attachments = request.conf.valid_attachments();
-  if (!attachments) return;  // nothing is known: nothing may be taken away
-  const OwnerSet valid(request.conf.name, *attachments);
+void collect(const Request& request, const OwnerSet& valid,
+             const std::function<void(Host& host, ErrorList& errors)>& more) {
   Host host;
   ErrorList errors;
   errors.attempt("collect masquerading",
@@ -65,18 +61,10 @@ void collect(
     collect_veths(host, request.conf.name,
                   [&](std::string_view tag) { return valid.contains(tag); });
   });
-  more(host, valid, errors);
+  more(host, errors);
   // As in detach; the next GC does it.
-  if (gone) errors.attempt("collect addresses", [&] { ipam::gc(request); });
+  if (gone) errors.attempt("collect addresses", [&] { ipam::gc(request, valid); });
   errors.throw_if_any();
-}
-
-void require_possible(std::string_view key, const std::function<void()>& probe) {
-  try {
-    probe();
-  } catch (const KernelError& error) {
-    throw Error(ErrorCode::kNotAvailable, concat(key, ": ", error.msg()), error.details());
-  }
 }
 
 }  // namespace cni

@@ -3,14 +3,13 @@
 #pragma once
 
 #include <functional>
-#include <string_view>
 
 #include "base/error.h"
 #include "host/host.h"
 #include "model/owner.h"
 #include "protocol/request.h"
 
-/// DEL, GC and parts of STATUS of the plugins that attach a container by a veth pair, with
+/// DEL and GC of the plugins that attach a container by a veth pair, with
 /// addresses of an IPAM plugin and masquerading.
 namespace cni {
 
@@ -21,12 +20,8 @@ void detach(const Request& request,
             const std::function<void(Host& host, const Owner& owner, ErrorList& errors)>& more);
 
 /// Removes masquerading and veth pairs of the network's attachments that are not valid, does `more`
-/// and calls the IPAM plugin's GC, unless a pair is left. Nothing when the request does not say
-/// what is valid.
-void collect(const Request& request,
-             const std::function<void(Host& host, const OwnerSet& valid, ErrorList& errors)>& more);
-
-/// Runs a probe: what the kernel refuses becomes Error{kNotAvailable}, with `key` in front.
-void require_possible(std::string_view key, const std::function<void()>& probe);
+/// and calls the IPAM plugin's GC, unless a pair is left.
+void collect(const Request& request, const OwnerSet& valid,
+             const std::function<void(Host& host, ErrorList& errors)>& more);
 
 }  // namespace cni

@@ -38,6 +38,14 @@ void require_permissions(Host& host) {
   }
 }
 
+void require_possible(std::string_view key, const std::function<void()>& probe) {
+  try {
+    probe();
+  } catch (const Error& error) {
+    throw Error(error.code(), concat(key, ": ", error.msg()), error.details());
+  }
+}
+
 bool Host::has_nft() {
   if (has_nft_) return *has_nft_;
   try {

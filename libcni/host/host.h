@@ -2,8 +2,10 @@
 // Copyright the cnipp authors
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "netlink/socket.h"
 #include "netns/netns.h"
@@ -33,6 +35,8 @@ class Host {
 /// Throws KernelError(EPERM) when this process may not do what attaching a container needs: change
 /// links (CAP_NET_ADMIN), enter namespaces (CAP_SYS_ADMIN). Changes nothing.
 void require_permissions(Host& host);
+/// Runs a probe, for STATUS; its error gets `key` in front.
+void require_possible(std::string_view key, const std::function<void()>& probe);
 
 /// The container's namespace, opened once and never by path again. Lives no longer than the Host.
 class Sandbox {

@@ -2,6 +2,7 @@
 // Copyright the cnipp authors
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,18 +36,23 @@ class Owner {
   std::string names_;
 };
 
-/// The attachments of a network that GC keeps.
+/// The attachments of a network that GC keeps: there may be very many.
 class OwnerSet {
  public:
-  OwnerSet(std::string_view network, const std::vector<Attachment>& attachments);
+  OwnerSet(std::string_view network, std::vector<Attachment> attachments);
+  /// False for a tag of another network, and for what is no tag.
   [[nodiscard]] bool contains(std::string_view tag) const noexcept;
+  [[nodiscard]] bool contains(const Attachment& attachment) const noexcept;
   /// Whether any attachment of this container is among them.
   [[nodiscard]] bool contains_container(std::string_view container_id) const noexcept;
-  [[nodiscard]] bool empty() const noexcept { return tags_.empty(); }
+  [[nodiscard]] bool empty() const noexcept { return attachments_.empty(); }
+  /// Sorted.
+  [[nodiscard]] const std::vector<Attachment>& attachments() const noexcept { return attachments_; }
 
  private:
-  std::vector<std::string> tags_;        // sorted
-  std::vector<std::string> containers_;  // sorted
+  std::string network_tag_;
+  std::vector<Attachment> attachments_;
+  std::vector<std::uint64_t> hashes_;  // the tags' second parts, sorted
 };
 
 }  // namespace cni

@@ -50,16 +50,16 @@ Found find(std::string_view type, std::string_view search_path) {
               concat("failed to find plugin ", quote(type), " in path ", quote(search_path)));
 }
 
-using Verb = void (*Plugin::*)(const Request&);
-
-void run_ipam(const Request& request, Command command, Verb verb) {
+/// `verb` runs the verb of a plugin of our own file.
+void run_ipam(const Request& request, Command command,
+              const std::function<void(const Plugin&)>& verb) {
   const std::string type = ipam_type(request);
   if (type.empty()) return;
   const log::Step timed(concat("ipam ", type, " ", text(command)));
   const Found found = find(type, request.path);
   if (const Plugin* const plugin = suite::at(found.info, type)) {
     const log::As as(type);
-    (plugin->*verb)(request);
+    verb(*plugin);
   } else {
     Delegate::start_at(found.path, request, type, command).wait();
   }
@@ -155,18 +155,20 @@ Result finish_add(Pending& pending) {
   return result;
 }
 
-void check(const Request& request) { run_ipam(request, Command::kCheck, &Plugin::check); }
-void del(const Request& request) { run_ipam(request, Command::kDel, &Plugin::del); }
-void gc(const Request& request) { run_ipam(request, Command::kGc, &Plugin::gc); }
+void check(const Request& request) {
+  run_ipam(request, Command::kCheck, [&](const Plugin& plugin) { plugin.check(request); });
+}
+
+void del(const Request& request) {
+  run_ipam(request, Command::kDel, [&](const Plugin& plugin) { plugin.del(request); });
+}
+
+void gc(const Request& request, const OwnerSet& valid) {
+  run_ipam(request, Command::kGc, [&](const Plugin& plugin) { plugin.gc(request, valid); });
+}
 
 void status(const Request& request) {
-  try {
-    run_ipam(request, Command::kStatus, &Plugin::status);
-  } catch (const Error& error) {
-    // The plugin is missing, or fails without an answer of its own.
-    if (error.code() != ErrorCode::kDelegate) throw;
-    throw Error(ErrorCode::kNotAvailable, error.msg(), error.details());
-  }
+  run_ipam(request, Command::kStatus, [&](const Plugin& plugin) { plugin.status(request); });
 }
 
 }  // namespace ipam

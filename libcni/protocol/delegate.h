@@ -62,8 +62,7 @@ Result finish_add(Pending& pending);
 // The other verbs, to their end; nothing happens in a layer-2 network.
 void check(const Request& request);
 void del(const Request& request);
-void gc(const Request& request);
-/// Throws the plugin's own error, Error{kNotAvailable} when it could not be run.
+void gc(const Request& request, const OwnerSet& valid);
 void status(const Request& request);
 
 }  // namespace ipam

@@ -14,7 +14,6 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "model/owner.h"
 #include "protocol/record.h"
 
 #ifndef CNIPP_VERSION
@@ -147,14 +146,33 @@ void del(const Plugin& plugin, const Request& request) {
 }
 
 void gc(const Plugin& plugin, const Request& request) {
+  ValidAttachments attachments = request.conf.valid_attachments();
+  if (!attachments) return;  // nothing is known: nothing may be taken away
+  const OwnerSet valid(request.conf.name, *std::move(attachments));
   std::vector<record::Held> records;
-  const ValidAttachments valid = request.conf.valid_attachments();
-  if (plugin.restore != nullptr && valid) {
-    records =
-        record::hold_others(plugin.name, request.conf.name, OwnerSet(request.conf.name, *valid));
+  if (plugin.restore != nullptr) {
+    records = record::hold_others(plugin.name, request.conf.name, valid);
   }
-  plugin.gc(request);
+  plugin.gc(request, valid);
   for (const record::Held& held : records) held.remove();
+}
+
+/// What stands in the way of an ADD has one code; what is wrong with the call keeps its own.
+void status(const Plugin& plugin, const Request& request) {
+  try {
+    plugin.status(request);
+  } catch (const Error& error) {
+    switch (error.code()) {
+      case ErrorCode::kIo:
+      case ErrorCode::kKernel:
+      case ErrorCode::kMismatch:
+      case ErrorCode::kConflict:
+      case ErrorCode::kDelegate:
+        throw Error(ErrorCode::kNotAvailable, error.msg(), error.details());
+      default:
+        throw;
+    }
+  }
 }
 
 /// Does nothing for an attachment that has been deleted meanwhile.
@@ -178,7 +196,7 @@ std::string dispatch(const Plugin& plugin, const Request& request) {
       gc(plugin, request);
       break;
     case Command::kStatus:
-      plugin.status(request);
+      status(plugin, request);
       break;
     case Command::kRestore:
       restore(plugin, request);

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "model/owner.h"
 #include "model/result.h"
 #include "protocol/request.h"
 
@@ -18,7 +19,9 @@ struct Plugin {
   Result (*add)(const Request&);
   void (*check)(const Request&);
   void (*del)(const Request&);
-  void (*gc)(const Request&);
+  /// Called only where the runtime has said what is valid.
+  void (*gc)(const Request&, const OwnerSet& valid);
+  /// What the kernel or a file refuses and what others have in use becomes kNotAvailable.
   void (*status)(const Request&);
   /// For plugins with rules in the host's firewall, which others flush. `has_rules` says whether an
   /// attachment with this configuration has any; then its ADD is recorded (protocol/record.h), and

@@ -30,7 +30,7 @@ std::string path_of(const Owner& owner, std::string_view plugin) {
 }
 
 std::string path_of(std::string_view plugin, const Request& request) {
-  return path_of(Owner(request.conf.name, request.container_id, request.ifname), plugin);
+  return path_of(request.owner(), plugin);
 }
 
 /// "" when there is no such file.

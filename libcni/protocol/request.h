@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/config.h"
+#include "model/owner.h"
 
 namespace cni {
 
@@ -47,6 +48,7 @@ struct Request {
   NetConf conf;
 
   [[nodiscard]] Attachment attachment() const { return {container_id, ifname}; }
+  [[nodiscard]] Owner owner() const { return {conf.name, container_id, ifname}; }
 };
 
 /// The environment part. Reports a bad value at once and all missing names together, code 4. An

@@ -96,22 +96,16 @@ void check(const Request& request) {
   }
 }
 
-void gc(const Request& request) {
-  const ValidAttachments valid = request.conf.valid_attachments();
-  if (!valid) return;  // nothing is known: nothing may be taken away
+void gc(const Request& request, const OwnerSet& valid) {
   Host host;
-  collect_ifbs(host, request.conf.name, *valid);
+  collect_ifbs(host, request.conf.name, valid);
 }
 
 void status(const Request& request) {
   const Limits limits = Limits::parse(request);
   Host host;
-  try {
-    require_permissions(host);
-    probe(limits);
-  } catch (const KernelError& error) {
-    throw Error(ErrorCode::kNotAvailable, error.msg(), error.details());
-  }
+  require_permissions(host);
+  probe(limits);
 }
 
 }  // namespace

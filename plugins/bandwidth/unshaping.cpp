@@ -159,17 +159,16 @@ void remove_limits(Host& host, const Request& request) {
   errors.throw_if_any();
 }
 
-void collect_ifbs(Host& host, std::string_view network, const std::vector<Attachment>& valid) {
-  const OwnerSet owners(network, valid);
+void collect_ifbs(Host& host, std::string_view network, const OwnerSet& valid) {
   const std::string prefix = Owner::network_tag(network);
   std::vector<std::string> kept;
-  for (const Attachment& attachment : valid) {
+  for (const Attachment& attachment : valid.attachments()) {
     kept.push_back(reference_ifb_name(network, attachment.container_id));
   }
   ErrorList errors;
   for (const Link& ifb : netlink::list_links(host.route(), 0, "ifb")) {
     errors.attempt(concat("collect ", quote(ifb.name)), [&] {
-      const bool dead = ifb.alias.starts_with(prefix) && !owners.contains(Owner::tag_of(ifb.alias));
+      const bool dead = ifb.alias.starts_with(prefix) && !valid.contains(Owner::tag_of(ifb.alias));
       const bool known = std::ranges::find(kept, ifb.name) != kept.end();
       if (dead || (!known && is_abandoned(host, ifb))) delete_ifb(host, ifb);
     });

@@ -32,6 +32,6 @@ void remove_limits(Host& host, const Request& request);
 
 /// For GC: removes the ifbs of the network's owners that are not in `valid`, and those of the
 /// reference that no link uses any more.
-void collect_ifbs(Host& host, std::string_view network, const std::vector<Attachment>& valid);
+void collect_ifbs(Host& host, std::string_view network, const OwnerSet& valid);
 
 }  // namespace cni::bandwidth

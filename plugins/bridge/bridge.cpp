@@ -180,8 +180,8 @@ void del(const Request& request) {
   });
 }
 
-void gc(const Request& request) {
-  collect(request, [&](Host& host, const OwnerSet& valid, ErrorList& errors) {
+void gc(const Request& request, const OwnerSet& valid) {
+  collect(request, valid, [&](Host& host, ErrorList& errors) {
     errors.attempt("collect spoof checks", [&] {
       if (!host.has_nft()) return;
       spoof_check::collect(host.nft(), request.conf.name,
@@ -189,10 +189,9 @@ void gc(const Request& request) {
     });
     errors.attempt("collect the reference's spoof checks", [&] {
       if (!host.has_nft()) return;
-      reference_spoof_check::collect(host.nft(), *request.conf.valid_attachments(),
-                                     [&](const std::string& port) {
-                                       return netlink::find_link(host.route(), port).has_value();
-                                     });
+      reference_spoof_check::collect(host.nft(), valid.attachments(), [&](const std::string& port) {
+        return netlink::find_link(host.route(), port).has_value();
+      });
     });
     const Config conf = Config::parse_leniently(request);
     if (valid.empty() && !conf.bridge.empty()) {
@@ -210,7 +209,7 @@ bool has_rules(const Request& request) {
 
 void restore(const Request& request) {
   const Config conf = Config::parse(request);
-  const Owner owner(request.conf.name, request.container_id, request.ifname);
+  const Owner owner = request.owner();
   const Result previous = required_prev_result(request, "restoring");
   Host host;
   const Link port = get_host_veth(host, owner);

@@ -87,7 +87,7 @@ void check_gateways(Host& host, const Config& conf, const Link& bridge, const Re
 
 void check_spoof_check(Host& host, const Request& request, const Link& port,
                        const Link& container) {
-  const Owner owner(request.conf.name, request.container_id, request.ifname);
+  const Owner owner = request.owner();
   try {
     nft::spoof_check::check(host.nft(), owner, port.name, container.mac);
   } catch (const Error& error) {

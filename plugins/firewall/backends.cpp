@@ -128,14 +128,10 @@ std::string_view choose(Host& host, const std::vector<ForwardFilter>& filters) {
 
 constinit const std::array<Backend, 3> kBackends{kNftables, kIptables, kFirewalld};
 
-Owner owner_of(const Request& request) {
-  return {request.conf.name, request.container_id, request.ifname};
-}
-
 Job::Job(const Request& r)
     : request(r),
       conf(Config::parse(r)),
-      owner(owner_of(r)),
+      owner(r.owner()),
       previous(required_prev_result(r, "firewall")),
       place(place_of(host, previous)),
       addresses(addresses_of(previous)) {

@@ -32,8 +32,6 @@ struct Job {
   explicit Job(const Request& r);
 };
 
-[[nodiscard]] Owner owner_of(const Request& request);
-
 /// What DEL and GC know.
 struct Leaving {
   Host& host;

@@ -90,7 +90,7 @@ struct Remembered {
 };
 
 void del(const Request& request) {
-  const Owner owner = owner_of(request);
+  const Owner owner = request.owner();
   const Config conf = Config::parse_leniently(request);
   const Remembered remembered(request);
   Host host;
@@ -107,12 +107,9 @@ void del(const Request& request) {
   errors.throw_if_any();
 }
 
-void gc(const Request& request) {
-  const ValidAttachments valid = request.conf.valid_attachments();
-  if (!valid) return;  // nothing is known: nothing may be taken away
+void gc(const Request& request, const OwnerSet& valid) {
   const std::string& network = request.conf.name;
-  const OwnerSet set(network, *valid);
-  const auto keep = [&](std::string_view tag) { return set.contains(tag); };
+  const auto keep = [&](std::string_view tag) { return valid.contains(tag); };
   const Config conf = Config::parse_leniently(request);
   Host host;
   ErrorList errors;
@@ -125,21 +122,13 @@ void gc(const Request& request) {
       backend.collect({host, conf}, network, keep);
     });
   }
-  if (set.empty()) {
+  if (valid.empty()) {
     errors.attempt("remove what nobody uses", [&] {
       if (host.has_nft()) isolation::remove_unused(host.nft());
       for (const Backend& backend : kBackends) backend.remove_unused({host, conf});
     });
   }
   errors.throw_if_any();
-}
-
-void require_possible(std::string_view key, const std::function<void()>& probe) {
-  try {
-    probe();
-  } catch (const Error& error) {
-    throw Error(ErrorCode::kNotAvailable, concat(key, ": ", error.msg()), error.details());
-  }
 }
 
 void status(const Request& request) {

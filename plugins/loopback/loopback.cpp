@@ -89,7 +89,7 @@ void check(const Request& request) {
 
 // A loopback interface goes with its namespace: there is nothing to collect and nothing to run out
 // of.
-void gc(const Request&) {}
+void gc(const Request&, const OwnerSet&) {}
 void status(const Request&) {}
 
 }  // namespace

@@ -16,10 +16,6 @@
 namespace cni::portmap {
 namespace {
 
-Owner owner_of(const Request& request) {
-  return {request.conf.name, request.container_id, request.ifname};
-}
-
 iptables::Target iptables_target(const Request& request) {
   return {request.conf.name, request.container_id};
 }
@@ -48,11 +44,7 @@ iptables::Ports iptables_ports_of(const Job& job) {
 }
 
 void require_nftables(Host& host) {
-  try {
-    nftables::probe(host.nft());
-  } catch (const KernelError& error) {
-    throw Error(ErrorCode::kNotAvailable, concat("nf_tables: ", error.msg()), error.details());
-  }
+  require_possible("nf_tables", [&] { nftables::probe(host.nft()); });
 }
 
 /// With iptables nothing stands in nf_tables but the owner, for the rules that close the loopback.
@@ -77,7 +69,7 @@ constexpr Backend kNftables{
     .remove = [](Host& host, const Request& request,
                  const Ports& likely) -> std::vector<IpAddress> {
       if (!host.has_nft()) return {};
-      return nftables::remove(host.nft(), owner_of(request), likely);
+      return nftables::remove(host.nft(), request.owner(), likely);
     },
     .collect = [](Host& host, std::string_view network,
                   const OwnerSet& valid) -> std::vector<IpAddress> {
@@ -141,7 +133,7 @@ Job::Job(const Request& r, Config c, const Result& previous)
     : request(r),
       conf(std::move(c)),
       addresses(attachment_addresses(previous, r.ifname)),
-      owner(owner_of(r)),
+      owner(r.owner()),
       ports(ports_of(conf, addresses)) {
   find_links(host, ports.targets);
 }

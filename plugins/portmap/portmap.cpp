@@ -109,15 +109,12 @@ void del(const Request& request) {
   errors.throw_if_any();
 }
 
-void gc(const Request& request) {
-  const ValidAttachments valid = request.conf.valid_attachments();
-  if (!valid) return;  // nothing is known: nothing may be taken away
-  const OwnerSet owners(request.conf.name, *valid);
+void gc(const Request& request, const OwnerSet& valid) {
   Host host;
   ErrorList errors;
   for (const Backend& backend : kBackends) {
     errors.attempt(concat("collect published ports (", backend.name, ")"), [&] {
-      forget_redirected(host, backend.collect(host, request.conf.name, owners));
+      forget_redirected(host, backend.collect(host, request.conf.name, valid));
     });
   }
   errors.attempt("remove what nobody uses", [&] {

@@ -136,8 +136,8 @@ void del(const Request& request) {
   detach(request, [](Host&, const Owner&, ErrorList&) {});
 }
 
-void gc(const Request& request) {
-  collect(request, [](Host&, const OwnerSet&, ErrorList&) {});
+void gc(const Request& request, const OwnerSet& valid) {
+  collect(request, valid, [](Host&, ErrorList&) {});
 }
 
 /// Of a configuration that ADD has taken.
@@ -147,8 +147,7 @@ void restore(const Request& request) {
   const Config conf = Config::parse(request);
   const Result previous = required_prev_result(request, "restoring");
   Host host;
-  static_cast<void>(
-      get_host_veth(host, Owner(request.conf.name, request.container_id, request.ifname)));
+  static_cast<void>(get_host_veth(host, request.owner()));
   if (!conf.ip_masq) return;
   masquerade_of(host, request)
       .add(conf.ip_masq_backend, attachment_addresses(previous, request.ifname));

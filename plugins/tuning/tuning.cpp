@@ -49,7 +49,7 @@ void save_backup(const Request& request, Sandbox& sandbox, const Config& conf,
   Backup backup;
   if (earlier && earlier->is_about(netns)) backup = *earlier;
   backup.settings.add_missing(before);
-  backup.owner = Owner(request.conf.name, request.container_id, request.ifname).tag();
+  backup.owner = request.owner().tag();
   backup.netns = netns;
   rollback.on_failure("restore the backup", [file, earlier] {
     if (earlier)
@@ -127,15 +127,8 @@ void check(const Request& request) {
   check_settings(sandbox, conf, request.ifname);
 }
 
-void gc(const Request& request) {
-  const ValidAttachments valid = request.conf.valid_attachments();
-  if (!valid) return;  // nothing is known: nothing may be taken away
-  collect_backups(Config::data_dir_leniently(request), request.conf.name,
-                  OwnerSet(request.conf.name, *valid));
-}
-
-[[noreturn]] void not_available(const Error& error) {
-  throw Error(ErrorCode::kNotAvailable, error.msg(), error.details());
+void gc(const Request& request, const OwnerSet& valid) {
+  collect_backups(Config::data_dir_leniently(request), request.conf.name, valid);
 }
 
 /// The directory, or the nearest one above it that exists, can be written to.
@@ -170,12 +163,13 @@ void status(const Request& request) {
   try {
     if (!conf.sysctls.empty()) AllowList::load().require_readable();
     require_allowed(conf);
-    Host host;
-    require_permissions(host);
-    require_writable(conf.data_dir);
   } catch (const Error& error) {
-    not_available(error);
+    // The list is the host's: nothing is wrong with the call.
+    throw Error(ErrorCode::kNotAvailable, error.msg(), error.details());
   }
+  Host host;
+  require_permissions(host);
+  require_writable(conf.data_dir);
   if (!conf.sysctls.empty()) require_entries(conf);
 }
 

@@ -121,6 +121,7 @@ TEST_CASE("static CHECK: configured addresses and gateways are in prevResult", "
 TEST_CASE("static: GC and STATUS", "[static]") {
   REQUIRE(call("GC", conf(kTwo, R"(,"cni.dev/valid-attachments":[])")).ok());
   REQUIRE(call("STATUS", conf(kTwo)).ok());
+  REQUIRE(call("STATUS", conf(R"({"addresses":[{"address":"x"}]})")).code() == 50);
 }
 
 TEST_CASE("static oracle: same results", "[static][oracle][one-kernel]") {

@@ -307,6 +307,7 @@ TEST_CASE("firewall STATUS: says what drops and cannot be told", "[firewall][sta
   CHECK_THAT(message_of(output), contains("table ip site, chain gate"));
   CHECK(code_of(call("STATUS", firewall_conf(R"("backend":"nftables")"))) == 0);
   CHECK(code_of(call("STATUS", firewall_conf(R"("backend":"firewalld")"))) == 50);
+  CHECK(code_of(call("STATUS", firewall_conf(R"("backend":"iptables")"))) == 0);
   // ADD says so, and goes on: the table's own rules may accept.
   const Pod pod({}, "a", {"CNI_LOG_LEVEL=warn"});
   const Output added = pod.firewall("ADD");

@@ -157,7 +157,7 @@ TEST_CASE("ipam: a layer-2 network calls nobody", "[ipam]") {
   REQUIRE_FALSE(cni::ipam::start_add(r, rollback));
   REQUIRE_NOTHROW(cni::ipam::check(r));
   REQUIRE_NOTHROW(cni::ipam::del(r));
-  REQUIRE_NOTHROW(cni::ipam::gc(r));
+  REQUIRE_NOTHROW(cni::ipam::gc(r, cni::OwnerSet("n", {})));
   REQUIRE_NOTHROW(cni::ipam::status(r));
 }
 

@@ -39,7 +39,12 @@ void fake(const Request& request) {
   if (on_call != nullptr) on_call(request);
 }
 
-constexpr cni::Plugin kFake = {"fake", fake_add, fake<'c'>, fake<'d'>, fake<'g'>, fake<'s'>};
+void fake_gc(const Request& request, const cni::OwnerSet& valid) {
+  called += concat("g", valid.attachments().size());
+  if (on_call != nullptr) on_call(request);
+}
+
+constexpr cni::Plugin kFake = {"fake", fake_add, fake<'c'>, fake<'d'>, fake_gc, fake<'s'>};
 
 struct Outcome {
   int status = 0;
@@ -87,7 +92,7 @@ Outcome run_failing(void (*failure)(const Request&)) {
 
 TEST_CASE("run: each verb calls its function, only ADD prints", "[plugin]") {
   const auto pair = GENERATE(values<std::pair<const char*, const char*>>(
-      {{"ADD", "add "}, {"CHECK", "c"}, {"DEL", "d"}, {"GC", "g"}, {"STATUS", "s"}}));
+      {{"ADD", "add "}, {"CHECK", "c"}, {"DEL", "d"}, {"STATUS", "s"}}));
   const Outcome outcome = run(environment(pair.first));
   REQUIRE(outcome.status == 0);
   REQUIRE(called == pair.second);
@@ -160,6 +165,38 @@ TEST_CASE("run: an error is one object in the configuration's version, status 1"
   REQUIRE(outcome.out ==
           "{\n    \"cniVersion\": \"0.4.0\",\n    \"code\": 11,\n    \"details\": \"by x\",\n"
           "    \"msg\": \"busy\"\n}");
+}
+
+TEST_CASE("run: GC calls the plugin with what is valid, and not when nobody says", "[plugin]") {
+  const auto gc = [](std::string_view members) {
+    const Outcome outcome =
+        run(environment("GC"), concat(R"({"name":"n","cniVersion":"1.1.0")", members, "}"));
+    CHECK(outcome.status == 0);
+    return called;
+  };
+  CHECK(gc("").empty());
+  CHECK(gc(R"(,"cni.dev/valid-attachments":null)") == "g0");
+  CHECK(gc(R"(,"cni.dev/valid-attachments":[{"containerID":"c","ifname":"e"}])") == "g1");
+}
+
+TEST_CASE("run: STATUS answers 50 for what stands in the way, else the error's own code",
+          "[plugin]") {
+  static ErrorCode thrown;
+  on_call = [](const Request&) { throw Error(thrown, "msg", "details"); };
+  const auto answered = [](ErrorCode code) {
+    thrown = code;
+    const Outcome outcome = run(environment("STATUS"));
+    CHECK(outcome.field("msg") == "msg");
+    CHECK(outcome.field("details") == "details");
+    return outcome.code();
+  };
+  for (const unsigned code : {5U, 100U, 101U, 102U, 103U}) {
+    CHECK(answered(ErrorCode{code}) == 50);
+  }
+  for (const unsigned code : {1U, 2U, 4U, 6U, 7U, 11U, 50U, 51U, 99U, 999U}) {
+    CHECK(answered(ErrorCode{code}) == code);
+  }
+  on_call = nullptr;
 }
 
 TEST_CASE("run: no details, no key", "[plugin]") {
