@@ -8,6 +8,7 @@
 #include "attach/masquerade.h"
 #include "attach/veth.h"
 #include "base/concat.h"
+#include "base/error.h"
 #include "netlink/address.h"
 #include "protocol/delegate.h"
 
@@ -15,15 +16,16 @@ namespace cni {
 namespace {
 
 /// Addresses the attachment may have had: from what the runtime remembers, else from the container.
-std::vector<IpAddress> likely_addresses(const Request& request, std::optional<Sandbox>& sandbox) {
+std::vector<IpAddress> likely_addresses(const Detaching& at) {
   std::vector<IpAddress> out;
-  if (const auto previous = request.conf.prev_result_if_usable()) {
+  if (const auto previous = at.request.conf.prev_result_if_usable()) {
     for (const IpConfig& ip : previous->ips) out.push_back(ip.address.address);
   }
-  if (!out.empty() || !sandbox) return out;
-  const auto link = netlink::find_link(sandbox->route(), request.ifname);
+  if (!out.empty() || !at.sandbox) return out;
+  const auto link = netlink::find_link(at.sandbox->route(), at.request.ifname);
   if (!link) return out;
-  for (const netlink::Address& address : netlink::list_addresses(sandbox->route(), link->ifindex)) {
+  for (const netlink::Address& address :
+       netlink::list_addresses(at.sandbox->route(), link->ifindex)) {
     if (!address.net.address.is_link_local()) out.push_back(address.net.address);
   }
   return out;
@@ -31,8 +33,33 @@ std::vector<IpAddress> likely_addresses(const Request& request, std::optional<Sa
 
 }  // namespace
 
-void detach(const Request& request,
-            const std::function<void(Host& host, const Owner& owner, ErrorList& errors)>& more) {
+Piece masquerading() {
+  return {.what = "masquerading",
+          .remove =
+              [](const Detaching& at) {
+                masquerade_of(at.host, at.request).remove(likely_addresses(at));
+              },
+          .collect =
+              [](const Collecting& at) {
+                Masquerade::collect(at.host, at.request.conf.name, at.valid);
+              }};
+}
+
+Piece veth_pair() {
+  return {.what = "veth pair",
+          .remove =
+              [](const Detaching& at) {
+                delete_veth(at.host, at.sandbox, at.request.ifname, at.owner);
+              },
+          .collect =
+              [](const Collecting& at) {
+                collect_veths(at.host, at.request.conf.name,
+                              [&](std::string_view tag) { return at.valid.contains(tag); });
+              },
+          .uses_addresses = true};
+}
+
+void detach(const Request& request, std::span<const Piece> pieces) {
   const Owner owner = request.owner();
   Host host;
   ErrorList errors;
@@ -40,30 +67,32 @@ void detach(const Request& request,
   errors.attempt("open netns", [&] {
     sandbox = Sandbox::open_if_exists(request.netns, host, request.netns_override);
   });
-  // nf_tables first: the kernel frees what was removed while it takes its time over the link.
-  errors.attempt("remove masquerading",
-                 [&] { masquerade_of(host, request).remove(likely_addresses(request, sandbox)); });
-  more(host, owner, errors);
-  const bool gone = errors.attempt("delete the veth pair",
-                                   [&] { delete_veth(host, sandbox, request.ifname, owner); });
+  bool unused = true;
+  for (const Piece& piece : pieces) {
+    if (!piece.remove) continue;
+    const bool gone = errors.attempt(concat("remove ", piece.what), [&] {
+      piece.remove({request, host, sandbox, owner});
+    });
+    unused = unused && (gone || !piece.uses_addresses);
+  }
   // Never while a device may still use the addresses.
-  if (gone) errors.attempt("release addresses", [&] { ipam::del(request); });
+  if (unused) errors.attempt("release addresses", [&] { ipam::del(request); });
   errors.throw_if_any();
 }
 
-void collect(const Request& request, const OwnerSet& valid,
-             const std::function<void(Host& host, ErrorList& errors)>& more) {
+void collect(const Request& request, const OwnerSet& valid, std::span<const Piece> pieces) {
   Host host;
   ErrorList errors;
-  errors.attempt("collect masquerading",
-                 [&] { Masquerade::collect(host, request.conf.name, valid); });
-  const bool gone = errors.attempt("collect veth pairs", [&] {
-    collect_veths(host, request.conf.name,
-                  [&](std::string_view tag) { return valid.contains(tag); });
-  });
-  more(host, errors);
+  bool unused = true;
+  for (const Piece& piece : pieces) {
+    if (!piece.collect) continue;
+    const bool gone = errors.attempt(concat("collect ", piece.what), [&] {
+      piece.collect({request, host, valid});
+    });
+    unused = unused && (gone || !piece.uses_addresses);
+  }
   // As in detach; the next GC does it.
-  if (gone) errors.attempt("collect addresses", [&] { ipam::gc(request, valid); });
+  if (unused) errors.attempt("collect addresses", [&] { ipam::gc(request, valid); });
   errors.throw_if_any();
 }
 

@@ -12,9 +12,11 @@
 
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 #include "attach/configure_interface.h"
 #include "attach/detach.h"
+#include "attach/job.h"
 #include "attach/layer3.h"
 #include "attach/masquerade.h"
 #include "attach/veth.h"
@@ -44,21 +46,7 @@ namespace spoof_check = nft::spoof_check;
 
 constexpr int kAttachTries = 5;
 
-/// What the steps of ADD work on. The rollback is last: it runs while the sockets are still open.
-struct Job {
-  const Request& request;
-  Config conf;
-  Owner owner;
-  Host host;
-  Sandbox sandbox;
-  Rollback rollback;
-
-  explicit Job(const Request& r)
-      : request(r),
-        conf(Config::parse(r)),
-        owner(r.conf.name, r.container_id, r.ifname),
-        sandbox(Sandbox::open(r.netns, host, r.netns_override)) {}
-};
+using Job = cni::Job<Config>;
 
 struct Attached {
   Link bridge;
@@ -169,36 +157,58 @@ Result add(const Request& request) {
   return result;
 }
 
-void del(const Request& request) {
-  detach(request, [&](Host& host, const Owner& owner, ErrorList& errors) {
-    errors.attempt("remove the spoof check", [&] {
-      if (host.has_nft()) spoof_check::remove(host.nft(), host_veth_name(owner));
-    });
-    errors.attempt("remove the reference's spoof check", [&] {
-      if (host.has_nft()) reference_spoof_check::remove(host.nft(), request.attachment());
-    });
-  });
+Piece spoof_checks() {
+  return {.what = "the spoof check",
+          .remove =
+              [](const Detaching& at) {
+                if (at.host.has_nft()) {
+                  spoof_check::remove(at.host.nft(), host_veth_name(at.owner));
+                }
+              },
+          .collect =
+              [](const Collecting& at) {
+                if (!at.host.has_nft()) return;
+                spoof_check::collect(at.host.nft(), at.request.conf.name,
+                                     [&](std::string_view tag) { return at.valid.contains(tag); });
+              }};
 }
 
-void gc(const Request& request, const OwnerSet& valid) {
-  collect(request, valid, [&](Host& host, ErrorList& errors) {
-    errors.attempt("collect spoof checks", [&] {
-      if (!host.has_nft()) return;
-      spoof_check::collect(host.nft(), request.conf.name,
-                           [&](std::string_view tag) { return valid.contains(tag); });
-    });
-    errors.attempt("collect the reference's spoof checks", [&] {
-      if (!host.has_nft()) return;
-      reference_spoof_check::collect(host.nft(), valid.attachments(), [&](const std::string& port) {
-        return netlink::find_link(host.route(), port).has_value();
-      });
-    });
-    const Config conf = Config::parse_leniently(request);
-    if (valid.empty() && !conf.bridge.empty()) {
-      errors.attempt("remove the bridge", [&] { remove_unused_bridge(host, conf.bridge); });
-    }
-  });
+Piece reference_spoof_checks() {
+  return {.what = "the reference's spoof check",
+          .remove =
+              [](const Detaching& at) {
+                if (at.host.has_nft()) {
+                  reference_spoof_check::remove(at.host.nft(), at.request.attachment());
+                }
+              },
+          .collect =
+              [](const Collecting& at) {
+                if (!at.host.has_nft()) return;
+                reference_spoof_check::collect(
+                    at.host.nft(), at.valid.attachments(), [&](const std::string& port) {
+                      return netlink::find_link(at.host.route(), port).has_value();
+                    });
+              }};
 }
+
+/// The bridge: shared, so no affair of DEL.
+Piece unused_bridge() {
+  return {.what = "the bridge", .remove = {}, .collect = [](const Collecting& at) {
+            const Config conf = Config::parse_leniently(at.request);
+            if (at.valid.empty() && !conf.bridge.empty()) {
+              remove_unused_bridge(at.host, conf.bridge);
+            }
+          }};
+}
+
+/// nf_tables first: the kernel frees what was removed while it takes its time over the link. Whose
+/// the reference's spoof checks were GC knows by the ports that are left.
+std::vector<Piece> pieces() {
+  return {masquerading(), spoof_checks(), veth_pair(), reference_spoof_checks(), unused_bridge()};
+}
+
+void del(const Request& request) { detach(request, pieces()); }
+void gc(const Request& request, const OwnerSet& valid) { collect(request, valid, pieces()); }
 
 /// Of a configuration that ADD has taken.
 bool has_rules(const Request& request) {

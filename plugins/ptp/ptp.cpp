@@ -12,9 +12,11 @@
 #include "ptp.h"
 
 #include <utility>
+#include <vector>
 
 #include "attach/configure_interface.h"
 #include "attach/detach.h"
+#include "attach/job.h"
 #include "attach/layer3.h"
 #include "attach/masquerade.h"
 #include "attach/veth.h"
@@ -54,21 +56,7 @@ Config Config::parse(const Request& request) {
   return out;
 }
 
-/// What the steps of ADD work on. The rollback is last: it runs while the sockets are still open.
-struct Job {
-  const Request& request;
-  Config conf;
-  Owner owner;
-  Host host;
-  Sandbox sandbox;
-  Rollback rollback;
-
-  explicit Job(const Request& r)
-      : request(r),
-        conf(Config::parse(r)),
-        owner(r.conf.name, r.container_id, r.ifname),
-        sandbox(Sandbox::open(r.netns, host, r.netns_override)) {}
-};
+using Job = cni::Job<Config>;
 
 VethPair connect(Job& job) {
   VethOptions options;
@@ -131,14 +119,12 @@ void check(const Request& request) {
   ipam::check(request);
 }
 
-// A veth pair, masquerading and leases: the addresses and routes of the host's end go with it.
-void del(const Request& request) {
-  detach(request, [](Host&, const Owner&, ErrorList&) {});
-}
+/// nf_tables first: the kernel frees what was removed while it takes its time over the link. The
+/// addresses and routes of the host's end go with it.
+std::vector<Piece> pieces() { return {masquerading(), veth_pair()}; }
 
-void gc(const Request& request, const OwnerSet& valid) {
-  collect(request, valid, [](Host&, ErrorList&) {});
-}
+void del(const Request& request) { detach(request, pieces()); }
+void gc(const Request& request, const OwnerSet& valid) { collect(request, valid, pieces()); }
 
 /// Of a configuration that ADD has taken.
 bool has_rules(const Request& request) { return request.conf.root()["ipMasq"].bool_or(false); }
