@@ -35,6 +35,7 @@ void write_sysctls(const std::string& link, bool has_v6, const InterfaceSetup& s
                 "the kernel runs without IPv6");
   }
   sysctl::write(sysctl::link_entry("ipv6", link, "keep_addr_on_down"), "1");
+  if (setup.announce_v6) sysctl::write(sysctl::link_entry("ipv6", link, "ndisc_notify"), "1");
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ struct InterfaceSetup {
   netlink::Dad dad = netlink::Dad::kSkip;
   netlink::PrefixRoute prefix_route = netlink::PrefixRoute::kAdd;
   bool announce = true;                     // IPv4 addresses to the neighbours, by ARP
+  bool announce_v6 = false;                 // IPv6 addresses, by neighbour discovery
   std::vector<netlink::KernelRoute> first;  // routes that the result's may need
 };
 

@@ -3,6 +3,7 @@
 #include "attach/layer3.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/concat.h"
 #include "base/error.h"
@@ -19,6 +20,20 @@ unsigned parse_mtu(const JsonRef& json) {
   // Values below 1 mean the default, as in the reference.
   const std::int64_t mtu = json.int_or(0, INT32_MIN, kMaxMtu);
   return mtu > 0 ? static_cast<unsigned>(mtu) : 0;
+}
+
+std::optional<Mac> parse_mac(const Request& request, const JsonRef& key) {
+  const JsonRef runtime = request.conf.runtime_config()["mac"];
+  const JsonRef cni = request.conf.args_cni()["mac"];
+  const std::pair<std::string, std::string> sources[] = {
+      {runtime.string_or(""), runtime.path()},
+      {cni.string_or(""), cni.path()},
+      {CniArgs::parse_leniently(request.args).get("MAC"), "CNI_ARGS: MAC"},
+      {key.string_or(""), key.path()}};
+  for (const auto& [text, where] : sources) {
+    if (!text.empty()) return Mac::parse_unicast(text, where);
+  }
+  return std::nullopt;
 }
 
 std::optional<Dns> parse_dns(const JsonRef& json) {

@@ -18,6 +18,9 @@ namespace cni {
 
 /// The key "mtu" of an interface plugin; 0: the kernel's default. Throws Error{kInvalidConfig}.
 [[nodiscard]] unsigned parse_mtu(const JsonRef& json);
+/// The MAC that the container's interface is to have: of runtimeConfig, else of args.cni, of
+/// CNI_ARGS, of the plugin's own `key` if it has one. Throws Error{kInvalidConfig}.
+[[nodiscard]] std::optional<Mac> parse_mac(const Request& request, const JsonRef& key = {});
 /// The key "dns" of an interface plugin: what it replaces the IPAM plugin's with, as a whole. Even
 /// an empty list replaces; {} does not. Throws Error{kInvalidConfig}.
 [[nodiscard]] std::optional<Dns> parse_dns(const JsonRef& json);

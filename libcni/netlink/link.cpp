@@ -102,7 +102,8 @@ bool Link::is_operational() const noexcept {
 
 Message get_link_message(const std::string& name) {
   Message message = get_message(concat("look up link ", quote(name)), 0);
-  message.put_text(IFLA_IFNAME, name);
+  // Only a second name can be longer.
+  message.put_text(name.size() < IFNAMSIZ ? IFLA_IFNAME : IFLA_ALT_IFNAME, name);
   return message;
 }
 

@@ -42,6 +42,7 @@ struct Link {
   [[nodiscard]] bool is_operational() const noexcept;  // IF_OPER_UP or unknown
 };
 
+/// By its name or one of its second names.
 [[nodiscard]] std::optional<Link> find_link(Socket& socket, const std::string& name);
 [[nodiscard]] std::optional<Link> find_link(Socket& socket, int ifindex);
 /// Throws KernelError(ENODEV) naming the link.

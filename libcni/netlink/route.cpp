@@ -5,8 +5,11 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
+#include <iterator>
 
 #include "base/concat.h"
 
@@ -33,40 +36,63 @@ KernelRoute parse_route(const rtmsg& info, const Attributes& attributes) {
   return out;
 }
 
-void list_family(Socket& socket, int ifindex, std::uint8_t family, std::vector<KernelRoute>& out) {
+/// One for each next hop: multipath routes name their links in RTA_MULTIPATH only.
+std::vector<KernelRoute> next_hops(const KernelRoute& route, std::span<const std::uint8_t> hops) {
+  std::vector<KernelRoute> out;
+  for (std::size_t at = 0; at + sizeof(rtnexthop) <= hops.size();) {
+    rtnexthop hop{};
+    std::memcpy(&hop, hops.data() + at, sizeof hop);
+    if (hop.rtnh_len < sizeof hop || at + hop.rtnh_len > hops.size()) break;
+    const void* const first = hops.data() + at + sizeof hop;
+    const auto gw =
+        Attributes(static_cast<const nlattr*>(first), hop.rtnh_len - static_cast<int>(sizeof hop))
+            .bytes(RTA_GATEWAY);
+    at += (hop.rtnh_len + std::size_t{3}) & ~std::size_t{3};
+    out.push_back(route);
+    out.back().ifindex = hop.rtnh_ifindex;
+    if (!gw.empty()) out.back().gateway = address_of(gw);
+  }
+  return out;
+}
+
+/// The unicast routes that `request` asks for and `wanted` says yes to, one for each next hop.
+std::vector<KernelRoute> list(Socket& socket, Message& request,
+                              const std::function<bool(const KernelRoute&)>& wanted) {
+  std::vector<KernelRoute> out;
+  socket.dump(
+      request, [&] { out.clear(); },
+      [&](const Reply& reply) {
+        const auto& info = reply.header<rtmsg>();
+        if (info.rtm_type != RTN_UNICAST || (info.rtm_flags & RTM_F_CLONED) != 0) return;
+        const Attributes attributes = reply.attributes<rtmsg>();
+        const KernelRoute route = parse_route(info, attributes);
+        std::vector<KernelRoute> all = next_hops(route, attributes.bytes(RTA_MULTIPATH));
+        if (all.empty()) all.push_back(route);
+        for (KernelRoute& one : all) {
+          if (wanted(one)) out.push_back(std::move(one));
+        }
+      });
+  return out;
+}
+
+std::vector<KernelRoute> list_family(Socket& socket, int ifindex, std::uint8_t family) {
   Message message(RTM_GETROUTE, 0, concat("list routes of link ", ifindex));
   rtmsg filter{};
   filter.rtm_family = family;
   message.header(filter);
   message.put_u32(RTA_OIF, static_cast<std::uint32_t>(ifindex));
-  const std::size_t before = out.size();
-  socket.dump(
-      message, [&] { out.resize(before); },
-      [&](const Reply& reply) {
-        const auto& info = reply.header<rtmsg>();
-        if (info.rtm_type != RTN_UNICAST || (info.rtm_flags & RTM_F_CLONED) != 0) return;
-        const Attributes attributes = reply.attributes<rtmsg>();
-        KernelRoute route = parse_route(info, attributes);
-        // Multipath routes name their links in RTA_MULTIPATH only.
-        if (const auto hops = attributes.bytes(RTA_MULTIPATH); !hops.empty()) {
-          for (std::size_t at = 0; at + sizeof(rtnexthop) <= hops.size();) {
-            rtnexthop hop{};
-            std::memcpy(&hop, hops.data() + at, sizeof hop);
-            if (hop.rtnh_len < sizeof hop || at + hop.rtnh_len > hops.size()) break;
-            const void* const first = hops.data() + at + sizeof hop;
-            const auto gw = Attributes(static_cast<const nlattr*>(first),
-                                       hop.rtnh_len - static_cast<int>(sizeof hop))
-                                .bytes(RTA_GATEWAY);
-            at += (hop.rtnh_len + std::size_t{3}) & ~std::size_t{3};
-            if (hop.rtnh_ifindex != ifindex) continue;
-            route.ifindex = ifindex;
-            if (!gw.empty()) route.gateway = address_of(gw);
-            out.push_back(route);
-          }
-        } else if (route.ifindex == ifindex) {
-          out.push_back(std::move(route));
-        }
-      });
+  return list(socket, message, [&](const KernelRoute& route) { return route.ifindex == ifindex; });
+}
+
+std::vector<KernelRoute> list_defaults(Socket& socket, std::uint8_t family) {
+  Message message(RTM_GETROUTE, 0, "list default routes");
+  rtmsg filter{};
+  filter.rtm_family = family;
+  message.header(filter);
+  message.put_u32(RTA_TABLE, kMainTable);
+  return list(socket, message, [](const KernelRoute& route) {
+    return route.dst.prefix == 0 && route.table == kMainTable && route.ifindex != 0;
+  });
 }
 
 std::optional<Way> ask_way(Socket& socket, const IpAddress& to, const IpAddress* source,
@@ -156,10 +182,18 @@ Message new_route(const KernelRoute& route, const std::string& link, Existing ex
 }
 
 std::vector<KernelRoute> list_routes(Socket& socket, int ifindex) {
-  std::vector<KernelRoute> out;
-  list_family(socket, ifindex, AF_INET, out);
-  list_family(socket, ifindex, AF_INET6, out);
+  std::vector<KernelRoute> out = list_family(socket, ifindex, AF_INET);
+  std::ranges::move(list_family(socket, ifindex, AF_INET6), std::back_inserter(out));
   return out;
+}
+
+std::optional<int> find_default_link(Socket& socket) {
+  for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
+    const std::vector<KernelRoute> routes = list_defaults(socket, family);
+    const auto best = std::ranges::min_element(routes, {}, &KernelRoute::metric);
+    if (best != routes.end()) return best->ifindex;
+  }
+  return std::nullopt;
 }
 
 unsigned effective_metric(const KernelRoute& route) noexcept {

@@ -36,6 +36,10 @@ enum class Existing : unsigned char { kBeside, kRefuse };
 /// The unicast routes out of one link, in all tables, both families.
 [[nodiscard]] std::vector<KernelRoute> list_routes(Socket& socket, int ifindex);
 
+/// The link of the default route of the main table: the best of IPv4, else of IPv6; of several next
+/// hops the first. nullopt when there is none.
+[[nodiscard]] std::optional<int> find_default_link(Socket& socket);
+
 /// The metric the kernel gives the route: IPv6 has none of 0.
 [[nodiscard]] unsigned effective_metric(const KernelRoute& route) noexcept;
 

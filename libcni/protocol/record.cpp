@@ -114,6 +114,13 @@ std::vector<Held> hold(std::string_view plugin, const Request& request) {
   return out;
 }
 
+std::optional<Record> find(std::string_view plugin, const Request& request) {
+  const std::string path = path_of(plugin, request);
+  const Fd fd = open_file_if_exists(path, O_RDONLY);
+  if (!fd.valid()) return std::nullopt;
+  return parse(read_all(fd.get(), path));
+}
+
 std::vector<Held> hold_others(std::string_view plugin, std::string_view network,
                               const OwnerSet& valid) {
   std::vector<Held> out;

@@ -2,6 +2,7 @@
 // Copyright the cnipp authors
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,6 +55,8 @@ class [[nodiscard]] Held {
 /// The plugin's record of the attachment; none when there is none (any more). Waits within the
 /// verb's Deadline.
 [[nodiscard]] std::vector<Held> hold(std::string_view plugin, const Request& request);
+/// The same, to be read only; nullopt when there is none. Throws Error when it is damaged.
+[[nodiscard]] std::optional<Record> find(std::string_view plugin, const Request& request);
 /// The plugin's records of the network's attachments that are not among `valid`.
 [[nodiscard]] std::vector<Held> hold_others(std::string_view plugin, std::string_view network,
                                             const OwnerSet& valid);

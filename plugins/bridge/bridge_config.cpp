@@ -13,25 +13,6 @@ namespace {
 
 constexpr std::int64_t kMaxVlan = 4094;
 
-/// runtimeConfig before args.cni before CNI_ARGS.
-std::optional<Mac> parse_mac(const Request& request) {
-  const CniArgs args = CniArgs::parse(request.args, {"MAC"});
-  const JsonRef runtime = request.conf.runtime_config()["mac"];
-  const JsonRef cni = request.conf.args_cni()["mac"];
-  std::string text = runtime.string_or("");
-  std::string where = runtime.path();
-  if (text.empty()) {
-    text = cni.string_or("");
-    where = cni.path();
-  }
-  if (text.empty()) {
-    text = args.get("MAC");
-    where = "CNI_ARGS: MAC";
-  }
-  if (text.empty()) return std::nullopt;
-  return Mac::parse_unicast(text, where);
-}
-
 std::uint16_t vlan_id(const JsonRef& json, std::string_view problem) {
   try {
     return static_cast<std::uint16_t>(json.int_or(0, 1, kMaxVlan));
@@ -113,6 +94,7 @@ Config Config::parse(const Request& request) {
   out.port_isolation = root["portIsolation"].bool_or(false);
   out.has_ipam = !root["ipam"]["type"].string_or("").empty();
   out.dns = parse_dns(root["dns"]);
+  static_cast<void>(CniArgs::parse(request.args, {"MAC"}));  // others are refused
   out.mac = parse_mac(request);
   parse_vlans(root, out);
   out.mac_spoof_check = root["macspoofchk"].bool_or(false);
