@@ -122,7 +122,9 @@ std::optional<Way> ask_way(Socket& socket, const IpAddress& to, const IpAddress*
   rta_cacheinfo cached{};
   if (cache.size() >= sizeof cached) std::memcpy(&cached, cache.data(), sizeof cached);
   if (cached.rta_error != 0) return std::nullopt;
-  return Way{static_cast<int>(attributes.u32(RTA_OIF)), type == RTN_LOCAL};
+  return Way{.ifindex = static_cast<int>(attributes.u32(RTA_OIF)),
+             .local = type == RTN_LOCAL,
+             .direct = attributes.bytes(RTA_GATEWAY).empty() && attributes.bytes(RTA_VIA).empty()};
 }
 
 }  // namespace
@@ -137,7 +139,7 @@ std::optional<Way> find_way(Socket& socket, const IpAddress& to, const IpAddress
 }
 
 Message new_local_route(const IpAddress& address, int ifindex, const std::string& link) {
-  constexpr std::uint32_t kMetric = 2048;
+  constexpr std::uint32_t kMetric = 2048;  // and the index: IPv6 has one route of a metric
   Message message(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
                   concat("add local route to ", address.text(), " on link ", quote(link)));
   rtmsg header{};
@@ -150,7 +152,7 @@ Message new_local_route(const IpAddress& address, int ifindex, const std::string
   message.header(header);
   message.put_bytes(RTA_DST, address.bytes());
   message.put_u32(RTA_OIF, static_cast<std::uint32_t>(ifindex));
-  message.put_u32(RTA_PRIORITY, kMetric);
+  message.put_u32(RTA_PRIORITY, kMetric + static_cast<std::uint32_t>(ifindex));
   return message;
 }
 

@@ -47,8 +47,9 @@ enum class Existing : unsigned char { kBeside, kRefuse };
 
 /// Where the kernel would send a packet.
 struct Way {
-  int ifindex = 0;     // out of this link
-  bool local = false;  // to this host itself
+  int ifindex = 0;      // out of this link
+  bool local = false;   // to this host itself
+  bool direct = false;  // over no gateway
 };
 /// nullopt when there is no way.
 [[nodiscard]] std::optional<Way> find_way(Socket& socket, const IpAddress& to);
@@ -57,7 +58,7 @@ struct Way {
                                           const IpAddress& source, int input);
 
 /// Packets to the address that come in over this link are for this host, too. Behind other routes
-/// to it. EEXIST when it is there.
+/// to it, with a metric of the link's own. EEXIST when it is there.
 [[nodiscard]] Message new_local_route(const IpAddress& address, int ifindex,
                                       const std::string& link);
 

@@ -50,6 +50,12 @@ void require_nftables(Host& host) {
 /// With iptables nothing stands in nf_tables but the owner, for the rules that close the loopback.
 bool needs_guard(Job& job) { return needs_loopback(job.ports) && job.host.has_nft(); }
 
+Ports guard_of(const Job& job) { return {.opens = job.ports.opens}; }
+
+void publish(Job& job, const Ports& ports, Changes& changes) {
+  close_loopback(job.host, nftables::add(job.host.nft(), job.owner, ports, changes.nftables));
+}
+
 constexpr Backend kNftables{
     .name = "nftables",
     .require_free =
@@ -58,7 +64,7 @@ constexpr Backend kNftables{
         },
     .add =
         [](Job& job, Changes& changes) {
-          nftables::add(job.host.nft(), job.owner, job.ports, changes.nftables);
+          publish(job, job.ports, changes);
           return true;
         },
     .check =
@@ -66,13 +72,11 @@ constexpr Backend kNftables{
           nftables::check(job.host.nft(), job.owner, job.ports);
           return true;
         },
-    .remove = [](Host& host, const Request& request,
-                 const Ports& likely) -> std::vector<IpAddress> {
+    .remove = [](Host& host, const Request& request, const Ports& likely) -> Removed {
       if (!host.has_nft()) return {};
       return nftables::remove(host.nft(), request.owner(), likely);
     },
-    .collect = [](Host& host, std::string_view network,
-                  const OwnerSet& valid) -> std::vector<IpAddress> {
+    .collect = [](Host& host, std::string_view network, const OwnerSet& valid) -> Removed {
       if (!host.has_nft()) return {};
       return nftables::collect(host.nft(), network,
                                [&](std::string_view tag) { return valid.contains(tag); });
@@ -88,7 +92,9 @@ constexpr Backend kIptables{
     .add =
         [](Job& job, Changes& changes) {
           const bool guarded = needs_guard(job);
-          if (guarded) nftables::add(job.host.nft(), job.owner, {}, changes.nftables);
+          if (guarded || (job.host.has_nft() && nftables::has(job.host.nft(), job.owner))) {
+            publish(job, guard_of(job), changes);
+          }
           iptables::add(iptables_target(job.request), iptables_ports_of(job), changes.iptables);
           return guarded;
         },
@@ -96,16 +102,17 @@ constexpr Backend kIptables{
         [](Job& job) {
           iptables::check(iptables_target(job.request), iptables_ports_of(job));
           const bool guarded = needs_guard(job);
-          if (guarded) nftables::check(job.host.nft(), job.owner, {});
+          if (guarded) nftables::check(job.host.nft(), job.owner, guard_of(job));
           return guarded;
         },
-    .remove = [](Host& host, const Request& request,
-                 const Ports&) { return iptables::remove(host, iptables_target(request)); },
-    .collect =
-        [](Host& host, std::string_view network, const OwnerSet& valid) {
-          return iptables::collect(
-              host, network, [&](std::string_view id) { return valid.contains_container(id); });
-        },
+    .remove = [](Host& host, const Request& request, const Ports&) -> Removed {
+      return {iptables::remove(host, iptables_target(request)), {}};
+    },
+    .collect = [](Host& host, std::string_view network, const OwnerSet& valid) -> Removed {
+      return {iptables::collect(host, network,
+                                [&](std::string_view id) { return valid.contains_container(id); }),
+              {}};
+    },
     .require_usable =
         [](Host& host) {
           xtables::require_available();
@@ -123,10 +130,15 @@ const Backend& backend_of(const Config& conf) {
 void undo(Job& job, const Changes& changes) {
   Host host;  // sockets of its own: a dump that was broken off would be in the way
   if (changes.nftables) {
-    nftables::remove(host.nft(), job.owner, job.ports);
-    nftables::remove_unused(host.nft());
+    close_loopback(host, nftables::remove(host.nft(), job.owner, job.ports).links);
+    remove_unused(host);
   }
   if (changes.iptables) iptables::remove(host, iptables_target(job.request));
+}
+
+void remove_unused(Host& host) {
+  // They close the loopback of the host to neighbours.
+  if (host.has_nft() && list_open_links().empty()) nftables::remove_unused(host.nft());
 }
 
 Job::Job(const Request& r, Config c, const Result& previous)
@@ -135,17 +147,16 @@ Job::Job(const Request& r, Config c, const Result& previous)
       addresses(attachment_addresses(previous, r.ifname)),
       owner(r.owner()),
       ports(ports_of(conf, addresses)) {
-  find_links(host, ports.targets);
+  find_links(host, ports);
 }
 
 Ports ports_of(const Config& conf, const std::vector<IpNet>& addresses) {
   Ports out;
   out.snat = conf.nft_snat();
   for (const IpNet& net : addresses_to_publish(conf, addresses)) {
-    out.targets.push_back({net.address,
-                           mappings_of(conf.mappings, net.family()),
-                           {},
-                           conf.nft_conditions(net.family())});
+    out.targets.push_back({.container = net.address,
+                           .mappings = mappings_of(conf.mappings, net.family()),
+                           .conditions = conf.nft_conditions(net.family())});
   }
   return out;
 }

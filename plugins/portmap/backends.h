@@ -40,9 +40,9 @@ struct Backend {
   bool (*add)(Job&, Changes&);
   /// Throws Error{kMismatch}. Returns whether the loopback is to be open.
   bool (*check)(Job&);
-  /// Returns the addresses that ports led to. `likely` is what the attachment may have.
-  std::vector<IpAddress> (*remove)(Host&, const Request&, const Ports& likely);
-  std::vector<IpAddress> (*collect)(Host&, std::string_view network, const OwnerSet& valid);
+  /// `likely` is what the attachment may have.
+  Removed (*remove)(Host&, const Request&, const Ports& likely);
+  Removed (*collect)(Host&, std::string_view network, const OwnerSet& valid);
   /// Throws Error{kNotAvailable}.
   void (*require_usable)(Host&);
 };
@@ -52,6 +52,10 @@ extern const std::array<Backend, 2> kBackends;
 [[nodiscard]] const Backend& backend_of(const Config& conf);
 /// Takes back what ADD changed.
 void undo(Job& job, const Changes& changes);
+
+/// Removes what all attachments share in nf_tables when none has anything there and nothing is
+/// open.
+void remove_unused(Host& host);
 
 /// What the attachment may have in nf_tables.
 [[nodiscard]] Ports ports_of(const Config& conf, const std::vector<IpNet>& addresses);

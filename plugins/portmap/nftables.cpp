@@ -84,6 +84,13 @@ std::optional<SetElement> find_owner(Socket& socket, const Layout& layout, std::
   return std::move(found.front());
 }
 
+/// The link that is open for an owner, if any.
+std::string opened_in(Socket& socket, const Layout& layout, std::string_view tag) {
+  const std::vector<Bytes> keys{owner_key(tag)};
+  const auto found = find_elements(socket, layout.opened, keys);
+  return found.empty() ? std::string{} : link_of_open_chain(found.front().chain);
+}
+
 /// All elements of an owner. `likely` is what they may be.
 Entries find_owned(Socket& socket, const Layout& layout, const Owner& owner,
                    const Entries& likely) {
@@ -119,6 +126,15 @@ std::vector<IpAddress> containers_of(const Layout& layout, const Entries& entrie
     }
   }
   return out;
+}
+
+/// What goes with these entries, which are gone.
+Removed removed_with(const Layout& layout, const Entries& gone) {
+  Names links;
+  for (const Entry& entry : gone) {
+    if (entry.set == &layout.opened) links.insert(link_of_open_chain(entry.element.chain));
+  }
+  return {containers_of(layout, gone), {links.begin(), links.end()}};
 }
 
 /// Deletes what `choose` finds.
@@ -243,51 +259,72 @@ Survey survey(Socket& socket, const Owner& owner, const Entries& wanted) {
 
 }  // namespace
 
-void add(Socket& socket, const Owner& owner, const Ports& ports, bool& changed) {
+std::vector<std::string> add(Socket& socket, const Owner& owner, const Ports& ports,
+                             bool& changed) {
   const Layout& layout = our_layout();
   const Entries wanted = entries_of(layout, owner, ports);
   const auto fill = [&](Transaction& transaction) {
     for (const Target& target : ports.targets) {
       create_conditions(transaction, layout, owner, target);
     }
+    if (!ports.opens.empty()) {
+      nft::ensure_chain(transaction, layout.table, open_chain(ports.opens));
+    }
     by_set(wanted, [&](const Set& set, const std::vector<SetElement>& elements) {
       add_elements(transaction, set, elements);
     });
     changed = true;
   };
+  Entries gone;
   change(socket, "publish ports", fill, [&](Transaction& transaction) {
     changed = false;
     const Survey seen = survey(socket, owner, wanted);
+    gone = seen.obstacles;
     if (seen.complete) return;
     if (!seen.intact) create_shared(transaction, layout, seen.existing);
     delete_entries(transaction, layout, seen.obstacles);
     fill(transaction);
   });
+  return removed_with(layout, gone).links;
 }
 
-std::vector<IpAddress> remove(Socket& socket, const Owner& owner, const Ports& likely) {
+Removed remove(Socket& socket, const Owner& owner, const Ports& likely) {
   const Layout& layout = our_layout();
   const auto marker = find_owner(socket, layout, owner.tag());
   if (!marker) return {};
   Ports complete = likely;
+  complete.opens = opened_in(socket, layout, owner.tag());
   for (Target& target : complete.targets) {
     target.via = via_in(marker->comment, target.container.family());
   }
   const Entries expected = entries_of(layout, owner, complete);
   const Entries gone =
       delete_chosen(socket, [&] { return find_owned(socket, layout, owner, expected); });
-  return containers_of(layout, gone);
+  return removed_with(layout, gone);
 }
 
-std::vector<IpAddress> collect(Socket& socket, std::string_view network,
-                               const std::function<bool(std::string_view tag)>& keep) {
+bool release(Socket& socket, std::string_view link) {
+  const std::string chain = open_chain(link);
+  return nft::change_unless_busy(socket, "close a link", [&](Transaction& transaction) {
+    if (has_chain(socket, our_layout().table, chain)) {
+      delete_chain(transaction, our_layout().table, chain);
+    }
+  });
+}
+
+bool needs_open(Socket& socket, std::string_view link) {
+  return has_chain(socket, our_layout().table, open_chain(link));
+}
+
+Removed collect(Socket& socket, std::string_view network,
+                const std::function<bool(std::string_view tag)>& keep) {
   const std::string prefix = Owner::network_tag(network);
   const Entries gone = delete_chosen(socket, [&] {
     return chosen(list_all(socket, our_layout()), [&](const SetElement& element) {
       return element.comment.starts_with(prefix) && !keep(element.tag());
     });
   });
-  return containers_of(our_layout(), gone);
+  return removed_with(our_layout(), gone);
 }
 
 bool has(Socket& socket, const Owner& owner) {
@@ -355,7 +392,7 @@ void remove_unused(Socket& socket) {
   const Layout& layout = our_layout();
   const auto is_part = [&](std::string_view name) {
     return std::ranges::find(shared_chains(), name) != shared_chains().end() ||
-           is_conditions_chain(name) ||
+           is_conditions_chain(name) || !link_of_open_chain(name).empty() ||
            std::ranges::any_of(layout.sets(), [&](const Set* set) { return set->name == name; });
   };
   remove_parts(socket, layout.table, is_part, [&] {
@@ -369,9 +406,9 @@ void probe(Socket& socket) {
   Transaction transaction;
   create_shared(transaction, layout, {});
   const PortMapping mapping{.host_port = 1, .container_port = 1, .host_ip = {}};
-  const Ports ports{{{IpAddress::parse("192.0.2.1"), {mapping}, "probe", {}},
-                     {IpAddress::parse("2001:db8::1"), {mapping}, "probe", {}}},
-                    Snat::kNeeded};
+  const Ports ports{
+      {{.container = IpAddress::parse("192.0.2.1"), .mappings = {mapping}, .via = "probe"},
+       {.container = IpAddress::parse("2001:db8::1"), .mappings = {mapping}, .via = "probe"}}};
   by_set(entries_of(layout, Owner("probe", "probe", "probe"), ports),
          [&](const Set& set, const std::vector<SetElement>& elements) {
            add_elements(transaction, set, elements);

@@ -38,12 +38,14 @@ namespace cni::portmap::nftables {
 /// Idempotent; replaces what the owner had. Elements for an address of ours that belong to another
 /// owner go: the address was given to us, so that owner is gone. Throws Error{kConflict} naming the
 /// owner of a port that is mapped to another address. `changed` tells, also after a throw, whether
-/// the kernel may have taken anything: what the caller has to undo.
-void add(netlink::Socket& socket, const Owner& owner, const Ports& ports, bool& changed);
+/// the kernel may have taken anything: what the caller has to undo. Returns the links
+/// that were open for what had to give way.
+std::vector<std::string> add(netlink::Socket& socket, const Owner& owner, const Ports& ports,
+                             bool& changed);
 
-/// Removes what the owner has and returns its container addresses. `likely` is what it may be: when
-/// that is all, no dump is needed. Succeeds when there is nothing.
-std::vector<IpAddress> remove(netlink::Socket& socket, const Owner& owner, const Ports& likely);
+/// Removes what the owner has. `likely` is what it may be: when that is all, no dump is needed.
+/// Succeeds when there is nothing.
+Removed remove(netlink::Socket& socket, const Owner& owner, const Ports& likely);
 
 /// Throws Error{kMismatch} naming the first thing that is missing or different.
 void check(netlink::Socket& socket, const Owner& owner, const Ports& ports);
@@ -55,9 +57,13 @@ void require_free(netlink::Socket& socket, const Owner& owner, const Ports& port
 [[nodiscard]] bool is_bound_by_another(netlink::Socket& socket, const Owner& owner,
                                        const IpAddress& host, const PortMapping& mapping);
 
-/// Removes what the network's owners have for which keep(tag) is false; returns their addresses.
-std::vector<IpAddress> collect(netlink::Socket& socket, std::string_view network,
-                               const std::function<bool(std::string_view tag)>& keep);
+/// Whether nobody needs this link to be open (any more). Then what stands for it is removed.
+bool release(netlink::Socket& socket, std::string_view link);
+[[nodiscard]] bool needs_open(netlink::Socket& socket, std::string_view link);
+
+/// Removes what the network's owners have for which keep(tag) is false.
+Removed collect(netlink::Socket& socket, std::string_view network,
+                const std::function<bool(std::string_view tag)>& keep);
 /// Removes what is shared when nobody has anything in it.
 void remove_unused(netlink::Socket& socket);
 /// Throws KernelError when this kernel cannot do it. Changes nothing.

@@ -46,7 +46,7 @@ constexpr std::string_view kSnatNoneChain = "hostport-snat-none";
 constexpr std::string_view kSharedChains[] = {
     kPortsChain,    kSnatV4Chain,     kSnatV6Chain, kSnatAllChain,     kSnatNoneChain,
     kLoopbackChain, kPreroutingChain, kOutputChain, kPostroutingChain, kMartiansChain};
-constexpr std::string_view kConditionsPrefix = "hostport-if";
+constexpr std::string_view kConditionsPrefix = "hostport-if", kOpenPrefix = "hostport-open-";
 constexpr std::size_t kHashDigits = 15;  // an interface name without its NUL
 
 constexpr Family kFamilies[] = {Family::kV4, Family::kV6};
@@ -210,11 +210,12 @@ const Hook* hook_of(std::string_view chain) {
 Layout::Layout(std::string_view table_name)
     : table{nft::TableFamily::kInet, std::string(table_name)},
       owners{table, "hostport-owners", kIfnameType, {}},
+      opened{table, "hostport-opened", kIfnameType, nft::kVerdictType},
       v4(sets_of(table, Family::kV4)),
       v6(sets_of(table, Family::kV6)) {}
 
 std::vector<const Set*> Layout::sets() const {
-  std::vector<const Set*> out{&owners};
+  std::vector<const Set*> out{&owners, &opened};
   for (const FamilySets* f : {&v4, &v6}) {
     out.insert(out.end(), {&f->ports, &f->bound_ports, &f->restricted, &f->bound_restricted,
                            &f->targets, &f->hairpins, &f->siblings});
@@ -237,6 +238,9 @@ Bytes port_key(const IpAddress& host, const PortMapping& mapping) {
 
 std::vector<Entry> entries_of(const Layout& layout, const Owner& owner, const Ports& ports) {
   std::vector<Entry> out{{&layout.owners, {owner_key(owner.tag()), {}, {}, {}}}};
+  if (!ports.opens.empty()) {
+    out.push_back({&layout.opened, {owner_key(owner.tag()), {}, open_chain(ports.opens), {}}});
+  }
   std::string links;
   for (const Target& target : ports.targets) {
     add_target(layout, owner, target, ports.snat, out);
@@ -265,6 +269,12 @@ std::string conditions_chain(const Owner& owner, Family family) {
 }
 
 bool is_conditions_chain(std::string_view chain) { return chain.starts_with(kConditionsPrefix); }
+
+std::string open_chain(std::string_view link) { return concat(kOpenPrefix, link); }
+
+std::string link_of_open_chain(std::string_view chain) {
+  return std::string(chain.starts_with(kOpenPrefix) ? chain.substr(kOpenPrefix.size()) : "");
+}
 
 void create_conditions(Transaction& transaction, const Layout& layout, const Owner& owner,
                        const Target& target) {

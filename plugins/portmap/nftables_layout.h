@@ -35,6 +35,7 @@ struct FamilySets {
 struct Layout {
   Table table;
   Set owners;  // one element of each owner; its comment has the number of all
+  Set opened;  // owner : goto the chain that stands for a link that is open for it
   FamilySets v4, v6;
 
   explicit Layout(std::string_view table_name);
@@ -64,6 +65,11 @@ struct Entry {
 [[nodiscard]] bool is_conditions_chain(std::string_view chain);
 void create_conditions(Transaction& transaction, const Layout& layout, const Owner& owner,
                        const Target& target);
+
+/// The chain that stands for an open link, which the kernel does not delete while an owner needs
+/// it; and the link of such a chain, "" of others.
+[[nodiscard]] std::string open_chain(std::string_view link);
+[[nodiscard]] std::string link_of_open_chain(std::string_view chain);
 
 /// Chains, sets and rules that all owners share. Of those that exist (by name) only the rules are
 /// made anew.

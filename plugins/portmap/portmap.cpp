@@ -12,6 +12,7 @@
 #include "portmap.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "backends.h"
 #include "base/concat.h"
@@ -43,7 +44,7 @@ void publish(Job& job, Rollback& rollback, Changes& changes) {
   const bool guarded = backend_of(job.conf).add(job, changes);
   // With the rules in place: what comes now is redirected.
   forget_stale_flows(job.host, job.owner, job.ports);
-  // Last: it is not taken back, since others may rely on it by then.
+  // Last: nothing can fail behind it.
   if (guarded) {
     open_loopback(job.host, job.ports);
   } else if (needs_loopback(job.ports)) {
@@ -58,6 +59,7 @@ Result add(const Request& request) {
   Job job(request, std::move(conf), previous);
   warn_of_unserved(job.conf, job.ports);
   if (job.ports.targets.empty()) return previous;
+  require_own_links(job.ports);
   // Neither backend sees what the other one made, and iptables' rules come first.
   for (const Backend& other : kBackends) {
     if (other.name != job.conf.backend) other.require_free(job);
@@ -93,11 +95,13 @@ void del(const Request& request) {
   }
   Host host;
   ErrorList errors;
-  std::vector<IpAddress> released;
+  Ports likely = ports_of(conf, addresses);
+  Removed removed;
   for (const Backend& backend : kBackends) {
     errors.attempt(concat("unpublish ports (", backend.name, ")"), [&] {
-      const auto more = backend.remove(host, request, ports_of(conf, addresses));
-      released.insert(released.end(), more.begin(), more.end());
+      Removed more = backend.remove(host, request, likely);
+      std::ranges::move(more.containers, std::back_inserter(removed.containers));
+      std::ranges::move(more.links, std::back_inserter(removed.links));
     });
   }
   errors.attempt("remove the reference's nftables rules", [&] {
@@ -105,7 +109,15 @@ void del(const Request& request) {
     for (const IpNet& net : addresses) known.push_back(net.address);
     reference::remove(host, request.container_id, known);
   });
-  errors.attempt("cut connections", [&] { forget_redirected(host, released); });
+  errors.attempt("cut connections", [&] { forget_redirected(host, removed.containers); });
+  errors.attempt("close the host's loopback", [&] {
+    // After a flush nothing tells what was open but the way to the container.
+    if (removed.containers.empty() && !list_open_links().empty()) {
+      find_links(host, likely);
+      if (!likely.opens.empty()) removed.links.push_back(likely.opens);
+    }
+    close_loopback(host, removed.links);
+  });
   errors.throw_if_any();
 }
 
@@ -114,12 +126,11 @@ void gc(const Request& request, const OwnerSet& valid) {
   ErrorList errors;
   for (const Backend& backend : kBackends) {
     errors.attempt(concat("collect published ports (", backend.name, ")"), [&] {
-      forget_redirected(host, backend.collect(host, request.conf.name, valid));
+      forget_redirected(host, backend.collect(host, request.conf.name, valid).containers);
     });
   }
-  errors.attempt("remove what nobody uses", [&] {
-    if (host.has_nft()) nftables::remove_unused(host.nft());
-  });
+  errors.attempt("close the host's loopback", [&] { close_loopback(host, list_open_links()); });
+  errors.attempt("remove what nobody uses", [&] { remove_unused(host); });
   errors.throw_if_any();
 }
 

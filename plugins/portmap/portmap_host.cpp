@@ -2,10 +2,15 @@
 // Copyright the cnipp authors
 #include "portmap_host.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
+#include <iterator>
 #include <map>
 
+#include "base/atomic_file.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -26,8 +31,25 @@ const IpAddress& loopback_v6() {
   return address;
 }
 
-std::string localnet_entry(const Target& target) {
-  return sysctl::link_entry("ipv4", target.via, "route_localnet");
+constexpr std::string_view kOpenLinks = "/run/cnipp/route_localnet";
+
+std::string localnet_entry(std::string_view link) {
+  return sysctl::link_entry("ipv4", link, "route_localnet");
+}
+
+std::string note_of(std::string_view link) { return concat(kOpenLinks, "/", link); }
+
+/// A link of one of these kinds leads to containers and nowhere else, or is a bridge, which others
+/// may be on: they are kept out by our rules as long as it is open.
+bool is_own(const netlink::Link& link, const netlink::Way& way) {
+  constexpr std::string_view kKinds[] = {"veth", "bridge", "netkit", "openvswitch"};
+  return way.direct && std::ranges::find(kKinds, link.kind) != std::end(kKinds);
+}
+
+void open_v4(const std::string& link, bool was_closed) {
+  // First: an open link of which nobody knows would never be closed.
+  if (was_closed) write_file_unnamed(note_of(link), "", 0600, 0700);
+  sysctl::write(localnet_entry(link), "1");
 }
 
 /// Masquerading is what lets the container answer at all.
@@ -55,12 +77,28 @@ const PortMapping* find_mapping(const Target& target, const conntrack::Flow& flo
 
 }  // namespace
 
-void find_links(Host& host, std::vector<Target>& targets) {
-  for (Target& target : targets) {
+void find_links(Host& host, Ports& ports) {
+  for (Target& target : ports.targets) {
     const auto way = netlink::find_way(host.route(), target.container);
     if (!way || way->local) continue;
     const auto link = netlink::find_link(host.route(), way->ifindex);
-    if (link) target.via = link->name;
+    if (!link) continue;
+    target.via = link->name;
+    target.own_link = is_own(*link, *way);
+    if (target.own_link && target.container.is_v4() && needs_loopback(ports, target)) {
+      ports.opens = link->name;
+    }
+  }
+}
+
+void require_own_links(const Ports& ports) {
+  for (const Target& target : ports.targets) {
+    if (target.own_link || !needs_loopback(ports, target)) continue;
+    throw Error(ErrorCode::kInvalidConfig,
+                concat("prevResult.ips: the way to ", target.container.text(), " is link ",
+                       quote(target.via), ", which leads elsewhere, too"),
+                "it cannot be opened to the host's loopback addresses; a container has a veth or a "
+                "bridge (or \"snat\": false, or a hostIP for each port)");
   }
 }
 
@@ -73,21 +111,41 @@ void open_loopback(Host& host, const Ports& ports) {
   for (const Target& target : ports.targets) {
     if (!needs_loopback(ports, target)) continue;
     if (target.container.is_v4()) {
-      sysctl::write(localnet_entry(target), "1");
+      open_v4(target.via, sysctl::read(localnet_entry(target.via)) == "0");
     } else {
       open_loopback_v6(host, target);
     }
   }
 }
 
+void close_loopback(Host& host, const std::vector<std::string>& links) {
+  for (const std::string& link : links) {
+    if (!nftables::release(host.nft(), link)) continue;
+    if (::access(note_of(link).c_str(), F_OK) != 0) continue;
+    sysctl::write(localnet_entry(link), "0");
+    ::unlink(note_of(link).c_str());
+    // Somebody may have come meanwhile who found it open.
+    if (nftables::needs_open(host.nft(), link)) open_v4(link, true);
+  }
+}
+
+std::vector<std::string> list_open_links() {
+  std::vector<std::string> out;
+  std::error_code none;  // no such directory: no such links
+  for (const auto& entry : std::filesystem::directory_iterator(kOpenLinks, none)) {
+    out.push_back(entry.path().filename());
+  }
+  return out;
+}
+
 void check_loopback(Host& host, const Ports& ports) {
   for (const Target& target : ports.targets) {
     if (!needs_loopback(ports, target)) continue;
     if (target.container.is_v4()) {
-      const auto value = sysctl::read(localnet_entry(target));
+      const auto value = sysctl::read(localnet_entry(target.via));
       if (!value || *value == "1") continue;
       throw Error(ErrorCode::kMismatch,
-                  concat("sysctl ", localnet_entry(target), " is ", *value, " instead of 1"));
+                  concat("sysctl ", localnet_entry(target.via), " is ", *value, " instead of 1"));
     }
     const auto link = netlink::find_link(host.route(), target.via);
     if (!link) continue;

@@ -12,15 +12,23 @@
 /// What published ports need of the host besides rules.
 namespace cni::portmap {
 
-/// The link over which each target is reached, where there is one.
-void find_links(Host& host, std::vector<Target>& targets);
+/// The link over which each target is reached, where there is one, and which is to be opened.
+void find_links(Host& host, Ports& ports);
 
 /// Whether connections from the host's loopback addresses are to reach any target.
 [[nodiscard]] bool needs_loopback(const Ports& ports);
+/// Throws Error{kInvalidConfig} when that would open a link that leads elsewhere, too: the way to a
+/// container that is gone is the default route's.
+void require_own_links(const Ports& ports);
 /// Lets connections from the host's loopback addresses go out over the targets' links and their
 /// answers come back: the sysctl route_localnet for IPv4, a local route to ::1 for IPv6. Both
-/// belong to the link and are shared.
+/// belong to the link and are shared. What was closed before is noted in a file of the link's name
+/// in /run/cnipp/route_localnet.
 void open_loopback(Host& host, const Ports& ports);
+/// Closes those of the links that we opened and that nobody needs any more.
+void close_loopback(Host& host, const std::vector<std::string>& links);
+/// The links that we opened.
+[[nodiscard]] std::vector<std::string> list_open_links();
 /// Throws Error{kMismatch}.
 void check_loopback(Host& host, const Ports& ports);
 

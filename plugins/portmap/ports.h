@@ -25,6 +25,7 @@ struct Target {
   IpAddress container;
   std::vector<PortMapping> mappings;  // that serve its family, without repetitions
   std::string via;                    // the host's link towards it; empty: not known
+  bool own_link = false;              // which leads to containers only: a veth, a bridge
   std::vector<Condition> conditions;  // all of which must hold
 };
 
@@ -37,6 +38,13 @@ enum class Snat : unsigned char {
 struct Ports {
   std::vector<Target> targets;  // one of a family
   Snat snat = Snat::kNeeded;
+  std::string opens;  // the link over which the host's 127.0.0.0/8 reaches the container, if any
+};
+
+/// What went with somebody's elements.
+struct Removed {
+  std::vector<IpAddress> containers;
+  std::vector<std::string> links;  // that were open for them
 };
 
 }  // namespace cni::portmap

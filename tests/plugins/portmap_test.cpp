@@ -279,6 +279,7 @@ TEST_CASE("portmap CHECK: names what was changed", "[portmap][check]") {
       Mutation{concat("nft flush set ", in, "hostport-siblings6"), "hostport-siblings6"},
       Mutation{concat("nft flush set ", in, "hostport-hairpins4"), "hostport-hairpins4"},
       Mutation{concat("nft flush set ", in, "hostport-owners"), "hostport-owners"},
+      Mutation{concat("nft flush map ", in, "hostport-opened"), "hostport-opened"},
       Mutation{concat("nft flush map ", in, "hostport-conditions4"), "hostport-conditions4"},
       Mutation{concat("nft flush chain ", in, "hostport-martians"), "hostport-martians"},
       Mutation{concat("nft flush chain ", in, "hostport-loopback"), "hostport-loopback"},
@@ -315,7 +316,7 @@ TEST_CASE("portmap CHECK: sysctl, foreign elements, another configuration", "[po
   }
   SECTION("fewer ports than there are") {
     CHECK_THAT(problem(web.portmap(portmap_conf(mapping(8080, 80)))),
-               Catch::Contains("11 nf_tables elements instead of"));
+               Catch::Contains("12 nf_tables elements instead of"));
   }
   SECTION("more ports than there are") {
     CHECK_THAT(problem(web.portmap(portmap_conf(kWeb + "," + mapping(1, 1)))),

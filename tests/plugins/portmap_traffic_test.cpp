@@ -73,6 +73,40 @@ TEST_CASE("portmap: from the host itself, every local address", "[portmap][traff
   CHECK(tcp(self, web, kGateway) == kGateway);
 }
 
+TEST_CASE("portmap: from the host's ::1 over several links", "[portmap][traffic]") {
+  const PortHost host;
+  const TestSandbox sandboxes[] = {TestSandbox("p1"), TestSandbox("p2")};
+  std::vector<Attachment> portmaps;
+  for (int i = 0; i < 2; ++i) {
+    const Attachment ptp{.conf = plugin_conf("ptp", kDualStack),
+                         .netns = sandboxes[i].path(),
+                         .id = concat("p", i),
+                         .plugin = "ptp"};
+    portmaps.push_back({.conf = with(portmap_conf(mapping(8080 + i, 80)), "prevResult", ptp.add()),
+                        .netns = ptp.netns,
+                        .id = ptp.id,
+                        .plugin = "portmap"});
+    portmaps.back().add();
+  }
+  const auto answers = [&](int i) {
+    const auto port = static_cast<unsigned short>(8080 + i);
+    return tcp_peer_seen({host.host.net(), sandboxes[i].net(), "::1", port, kTrafficPatience, 80})
+        .has_value();
+  };
+  for (int i = 0; i < 2; ++i) {
+    INFO(i);
+    CHECK(answers(i));
+    CHECK(portmaps[static_cast<std::size_t>(i)].run("CHECK").ok());
+  }
+  const Attachment first{.conf = plugin_conf("ptp", kDualStack),
+                         .netns = sandboxes[0].path(),
+                         .id = "p0",
+                         .plugin = "ptp"};
+  portmaps[0].del();
+  first.del();
+  CHECK(answers(1));
+}
+
 TEST_CASE("portmap: from the host's 127.0.0.1 with br_netfilter", "[portmap][traffic]") {
   const PortHost host;
   host.set_bridge_netfilter(true);
@@ -204,7 +238,7 @@ TEST_CASE("portmap: 127.0.0.1 and ::1 are for the host alone", "[portmap][traffi
   for (const TestNamespace* net : {&host.outside.net(), &sibling.net()}) {
     const bool is_sibling = net == &sibling.net();
     const std::string link = is_sibling ? "eth0" : "uplink";
-    tool("ip link set lo down", net);
+    tool("ip addr flush dev lo", net);
     net->set_sysctl(concat("net/ipv4/conf/", link, "/route_localnet"), "1");
     tool(concat("ip route add 127.0.0.1/32 via ", is_sibling ? kGateway : kHostV4), net);
     CHECK_FALSE(tcp(*net, web, "127.0.0.1", kBrief));
@@ -218,18 +252,99 @@ TEST_CASE("portmap: route_localnet does not open the host's loopback",
   const Container attacker("attacker");
   const Attachment portmap = web.publish(kWeb);
   CHECK(host.host.net().sysctl("net/ipv4/conf/cni0/route_localnet") == "1");
-  tool("ip link set lo down", &attacker.net());
+  tool("ip addr flush dev lo", &attacker.net());
   attacker.net().set_sysctl("net/ipv4/conf/eth0/route_localnet", "1");
   tool(concat("ip route add 127.0.0.1/32 via ", kGateway), &attacker.net());
   const auto reaches = [&] {
     return tcp_peer_seen({attacker.net(), host.host.net(), "127.0.0.1", 9999, kBrief});
   };
   CHECK_FALSE(reaches());
-  portmap.del();
-  CHECK_FALSE(reaches());
   // The test can tell: without the rule it would.
   tool("nft flush chain inet cnipp hostport-martians");
   CHECK(reaches() == attacker.v4());
+  portmap.del();
+  CHECK_FALSE(reaches());
+}
+
+TEST_CASE("portmap: the loopback is closed with the last container of a link",
+          "[portmap][traffic][security]") {
+  const PortHost host;
+  const std::string members = GENERATE("", R"("backend":"iptables")");
+  INFO(members);
+  const auto is_open = [&] {
+    return host.host.net().sysctl("net/ipv4/conf/cni0/route_localnet") == "1";
+  };
+  const Container one("one"), two("two");
+  const Attachment first = one.publish(mapping(8080, 80), members);
+  const Attachment second = two.publish(mapping(8081, 80), members);
+  first.del();
+  CHECK(is_open());
+  SECTION("DEL") { second.del(); }
+  SECTION("GC") { CHECK(second.collecting({}).run("GC").ok()); }
+  SECTION("DEL after a flush") {
+    tool("nft flush ruleset");
+    second.del();
+  }
+  SECTION("GC after a flush") {
+    tool("nft flush ruleset");
+    CHECK(second.collecting({}).run("GC").ok());
+  }
+  SECTION("an ADD without loopback") {
+    two.publish(mapping(8081, 80, "tcp", "192.0.2.1"), members);
+  }
+  CHECK_FALSE(is_open());
+}
+
+TEST_CASE("portmap: what somebody else opened stays open", "[portmap][traffic]") {
+  const PortHost host;
+  const Container web("web");
+  host.host.net().set_sysctl("net/ipv4/conf/cni0/route_localnet", "1");
+  web.publish(mapping(8080, 80)).del();
+  CHECK(host.host.net().sysctl("net/ipv4/conf/cni0/route_localnet") == "1");
+}
+
+TEST_CASE("portmap: a bridge with the uplink in it is closed again",
+          "[portmap][traffic][security]") {
+  const PortHost host;
+  tool("ip link add cni0 address 02:00:00:00:00:77 type bridge");
+  tool("ip link set cni0 up");
+  tool("ip link set uplink master cni0");
+  tool("ip addr add 10.1.2.99/24 dev uplink", &host.outside.net());
+  const Container web("web");
+  tool("ip addr flush dev lo", &host.outside.net());
+  host.outside.net().set_sysctl("net/ipv4/conf/uplink/route_localnet", "1");
+  tool(concat("ip route add 127.0.0.1/32 via ", kGateway, " src 10.1.2.99"), &host.outside.net());
+  const auto reaches = [&](std::chrono::milliseconds patience = kBrief) {
+    return tcp_peer_seen({host.outside.net(), host.host.net(), "127.0.0.1", 9999, patience});
+  };
+  const Attachment portmap = web.publish(kWeb);
+  CHECK_FALSE(reaches());
+  portmap.del();
+  web.bridge.del();
+  CHECK(portmap.collecting({}).run("GC").ok());
+  CHECK(web.bridge.collecting({}).run("GC").ok());
+  CHECK_FALSE(tool("nft list ruleset").find("hostport") != std::string::npos);
+  CHECK_FALSE(reaches());
+
+  // The test can tell.
+  host.host.net().set_sysctl("net/ipv4/conf/cni0/route_localnet", "1");
+  CHECK(reaches(kTrafficPatience) == Seen("10.1.2.99"));
+}
+
+TEST_CASE("portmap: the default route's link is not the way to a container",
+          "[portmap][add][security]") {
+  const PortHost host;
+  const Container web("web");
+  const Attachment attachment = web.portmap(portmap_conf(mapping(8080, 80)));
+  web.bridge.del();
+  tool("ip link del cni0");
+  const Snapshot before = snapshot_host().only("nft iptables");
+  const Output output = attachment.run("ADD");
+  CHECK(code_of(output) == 7);
+  CHECK_THAT(message_of(output), Catch::Contains("the way to 10.1.2.2 is link \"uplink\""));
+  CHECK(host.host.net().sysctl("net/ipv4/conf/uplink/route_localnet") == "0");
+  CHECK(difference(before, snapshot_host().only("nft iptables")) == "");
+  CHECK(web.portmap(portmap_conf(mapping(8080, 80), R"("snat":false)")).run("ADD").ok());
 }
 
 TEST_CASE("portmap: who redirects at dstnat goes first", "[portmap][traffic][security]") {

@@ -237,7 +237,8 @@ void add_files(const std::string& tree, Lines& lines) {
     }
     // Directories and lock files stay.
     if (path == "/run/cnipp" || path == "/run/cnipp/attachments" ||
-        path == "/run/cnipp/bridge.lock" || path == "/run/cnipp/nftables.lock") {
+        path == "/run/cnipp/route_localnet" || path == "/run/cnipp/bridge.lock" ||
+        path == "/run/cnipp/nftables.lock") {
       continue;
     }
     const std::string prefix = concat("file ", path, " ", permissions(path));
