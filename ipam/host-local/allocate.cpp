@@ -17,7 +17,7 @@ struct Job {
   Store& store;
   const Config& config;
   const Attachment& owner;
-  std::uint64_t netns;
+  const NetNsIdentity& netns;
   std::vector<Lease> existing;  // what the attachment had before
   Liveness liveness;
   std::optional<std::size_t> freed = {};  // leases of the dead; nullopt: not looked for yet
@@ -119,7 +119,7 @@ bool has_room(Store& store, const RangeSet& set) {
 }
 
 std::vector<IpConfig> allocate(Store& store, const Config& config, const Attachment& owner,
-                               std::uint64_t netns) {
+                               const NetNsIdentity& netns) {
   Job job{store, config, owner, netns, store.find(owner), store.liveness()};
   if (config.reclaim == Reclaim::kOnBoot && store.fresh()) {
     job.freed = reclaim_dead(store, job.liveness).freed;

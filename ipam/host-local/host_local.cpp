@@ -42,8 +42,9 @@ Result add(const Request& request) {
   Result result;
   result.dns = load_resolv_conf(config.resolv_conf);
   result.routes = config.routes;
+  const NetNsIdentity netns = NetNsIdentity::of_path(request.netns);
   Store store = Store::open(config.data_dir, request.conf.name);
-  result.ips = allocate(store, config, request.attachment(), netns_inode(request.netns));
+  result.ips = allocate(store, config, request.attachment(), netns);
   return result;
 }
 

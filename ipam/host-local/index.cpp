@@ -16,7 +16,7 @@ namespace cni::host_local {
 namespace {
 
 constexpr std::array<char, 8> kMagic = {'c', 'n', 'i', 'p', 'p', 'i', 'd', 'x'};
-constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kVersion = 3;
 constexpr std::uint32_t kMaxPages = 1U << 22;  // 16 GiB: more is damage
 constexpr std::uint64_t kMappedV4 = 0xffff'0000'0000;
 constexpr unsigned kFileMode = 0600;
@@ -190,7 +190,8 @@ void Index::insert(const Brief& lease, OwnerHash owner) {
   changed_ = true;
   if (owners_.crowded() || chunks_.crowded()) grow();
   const Number number = Number::of(lease.address);
-  owners_.insert({owner != 0 ? owner : nobody_at(lease.address), number, lease.origin, lease.made});
+  owners_.insert({owner != 0 ? owner : nobody_at(lease.address), number, lease.origin, lease.cookie,
+                  lease.made});
   Chunk* chunk = find_chunk(number.chunk());
   if (chunk == nullptr) {
     if (damaged()) return;

@@ -63,7 +63,7 @@ class Index {
   template <typename Visit>
   void each(Visit visit) {
     owners_.each([&](const Owner& slot) {
-      visit(Brief{slot.address.address(), slot.origin, slot.made});
+      visit(Brief{slot.address.address(), slot.origin, slot.cookie, slot.made});
     });
   }
 
@@ -90,6 +90,7 @@ class Index {
     OwnerHash owner = 0;
     Number address;
     Origin origin = kNoStamp;
+    std::uint64_t cookie = 0;
     Timestamp made = 0;
     [[nodiscard]] std::uint64_t hash() const noexcept { return owner; }
   };

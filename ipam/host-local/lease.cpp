@@ -10,8 +10,8 @@
 namespace cni::host_local {
 namespace {
 
-constexpr std::string_view kVersion = "1 ";
-constexpr std::size_t kBootDigits = 16;
+constexpr std::string_view kFirstVersion = "1 ";
+constexpr std::string_view kVersion = "2 ";
 constexpr std::size_t kMaxIfname = 15;
 
 std::string_view trim(std::string_view text) {
@@ -45,18 +45,20 @@ Timestamp now() noexcept {
   return nanoseconds(time);
 }
 
-std::string Stamp::text() const { return concat(kVersion, boot, " ", netns); }
+std::string stamp_text(const NetNsIdentity& netns) { return concat(kVersion, netns.text()); }
 
-std::optional<Stamp> Stamp::parse(std::string_view text) {
-  if (!text.starts_with(kVersion)) return std::nullopt;
-  text.remove_prefix(kVersion.size());
-  if (text.size() < kBootDigits + 2 || text[kBootDigits] != ' ') return std::nullopt;
-  Stamp out;
-  out.boot = text.substr(0, kBootDigits);
-  if (out.boot.find_first_not_of("0123456789abcdef") != out.boot.npos) return std::nullopt;
-  text.remove_prefix(kBootDigits + 1);
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out.netns);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+std::optional<NetNsIdentity> parse_stamp(std::string_view text) {
+  const bool first = text.starts_with(kFirstVersion);
+  if (!first && !text.starts_with(kVersion)) return std::nullopt;
+  std::string identity(text.substr(kVersion.size()));
+  if (first) {
+    const auto blank = identity.find(' ');
+    if (blank == identity.npos) return std::nullopt;
+    identity[blank] = ':';
+    identity += ":0";
+  }
+  auto out = NetNsIdentity::parse(identity);
+  if (out && out->boot.empty()) out.reset();
   return out;
 }
 
@@ -78,12 +80,21 @@ std::string LeaseContent::text() const {
                               : concat(owner.container_id, "\r\n", owner.ifname);
 }
 
-Origin origin_of(const Lease& lease, std::string_view boot) {
-  if (!lease.regular) return kNoFile;
-  if (!lease.stamp) return lease.owner ? kNoStamp : kTorn;
-  if (boot.empty()) return kThisBoot;
-  if (lease.stamp->boot != boot) return kOtherBoot;
-  return std::max(lease.stamp->netns, kThisBoot);
+Brief brief_of(const Lease& lease, std::string_view boot) {
+  Brief out{.address = lease.address, .made = lease.made};
+  if (!lease.regular) {
+    out.origin = kNoFile;
+  } else if (!lease.stamp) {
+    out.origin = lease.owner ? kNoStamp : kTorn;
+  } else if (boot.empty()) {
+    out.origin = kThisBoot;
+  } else if (lease.stamp->boot != boot) {
+    out.origin = kOtherBoot;
+  } else {
+    out.origin = std::max(lease.stamp->inode, kThisBoot);
+    out.cookie = lease.stamp->cookie;
+  }
+  return out;
 }
 
 std::optional<IpAddress> address_of_name(std::string_view name) {

@@ -11,6 +11,7 @@
 
 #include "model/config.h"
 #include "model/ip.h"
+#include "netns/identity.h"
 
 namespace cni::host_local {
 
@@ -21,17 +22,12 @@ inline constexpr Timestamp kSecond = 1'000'000'000;
 [[nodiscard]] Timestamp nanoseconds(const timespec& time) noexcept;
 [[nodiscard]] timespec time_of(Timestamp time) noexcept;
 
-/// What we know of the circumstances a lease was made in. Kept in the extended attribute
-/// "user.cnipp" of the lease file, so that it lives and dies with the lease and the content stays
-/// the reference's. A lease of the reference has none.
-struct Stamp {
-  std::string boot;         // first 16 hex digits of the boot id
-  std::uint64_t netns = 0;  // inode number of the network namespace; 0: not known
-
-  /// "1 0123456789abcdef 4026532567"
-  [[nodiscard]] std::string text() const;
-  [[nodiscard]] static std::optional<Stamp> parse(std::string_view text);
-};
+/// The namespace a lease was made for is kept in the extended attribute "user.cnipp" of the lease
+/// file, so that it lives and dies with the lease and the content stays the reference's. A lease of
+/// the reference has none. "2 0123456789abcdef:4026532567:5037", or "1 0123456789abcdef 4026532567"
+/// of our first versions.
+[[nodiscard]] std::string stamp_text(const NetNsIdentity& netns);
+[[nodiscard]] std::optional<NetNsIdentity> parse_stamp(std::string_view text);
 
 /// What a lease file holds: container id, CR LF, interface name. Old files hold the id alone.
 struct LeaseContent {
@@ -47,7 +43,7 @@ struct LeaseContent {
 struct Lease {
   IpAddress address;
   std::optional<Attachment> owner;  // nullopt: torn or foreign
-  std::optional<Stamp> stamp;
+  std::optional<NetNsIdentity> stamp;
   Timestamp made = 0;   // mtime
   bool regular = true;  // false: a directory, a link: not ours to remove
 };
@@ -61,14 +57,14 @@ inline constexpr Origin kNoStamp = 2;  // nothing is known
 inline constexpr Origin kOtherBoot = 3;
 inline constexpr Origin kThisBoot = 4;  // the namespace is not known
 
-[[nodiscard]] Origin origin_of(const Lease& lease, std::string_view boot);
-
 /// What is known of a lease without reading its file.
 struct Brief {
   IpAddress address;
   Origin origin = kNoStamp;
+  std::uint64_t cookie = 0;  // of the namespace, as NetNsIdentity::cookie
   Timestamp made = 0;
 };
+[[nodiscard]] Brief brief_of(const Lease& lease, std::string_view boot);
 
 /// The address a file name stands for; nullopt unless it is canonical text, because only that name
 /// blocks the address.

@@ -2,116 +2,21 @@
 // Copyright the cnipp authors
 #include "liveness.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/stat.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 #include <time.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <charconv>
+#include <algorithm>
 #include <memory>
-#include <string_view>
+#include <span>
 
-#include "base/concat.h"
 #include "base/error.h"
-#include "base/fd.h"
-#include "base/log.h"
 
 namespace cni::host_local {
 namespace {
 
-constexpr std::string_view kNetPrefix = "net:[";
-
-/// Why a look at one process failed: it ended meanwhile, or we may not look.
-bool may_not_look(int error) { return error != ENOENT && error != ESRCH && error != EINVAL; }
-
-std::string read_link(int dir, const char* name) {
-  char target[128];
-  const ssize_t size = ::readlinkat(dir, name, target, sizeof target);
-  return size < 0 ? std::string() : std::string(target, static_cast<std::size_t>(size));
-}
-
-std::optional<std::uint64_t> inode_of(std::string_view link) {
-  if (!link.starts_with(kNetPrefix)) return std::nullopt;
-  link.remove_prefix(kNetPrefix.size());
-  std::uint64_t inode = 0;
-  const auto [end, error] = std::from_chars(link.data(), link.data() + link.size(), inode);
-  return error == std::errc{} ? std::optional(inode) : std::nullopt;
-}
-
-/// Calls visit(dir, name) for the entries of a directory whose names begin with a digit. False when
-/// the directory is there but cannot be read.
-template <typename Visit>
-bool each_number(int at, const char* path, Visit visit) {
-  Fd fd(::openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid()) return !may_not_look(errno);
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::fdopendir(fd.get()), ::closedir);
-  if (!dir) return false;
-  const int number = fd.release();  // owned by dir
-  for (errno = 0; const dirent* entry = ::readdir(dir.get()); errno = 0) {
-    if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9') visit(number, entry->d_name);
-  }
-  return !may_not_look(errno) || errno == 0;
-}
-
-/// Collects every network namespace that something in /proc refers to.
-class Collector {
- public:
-  void collect(std::string_view sees_all) {
-    const Fd proc(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!proc.valid() || read_link(proc.get(), "self/ns/pid") != sees_all) {
-      complete = false;
-      return;
-    }
-    note(each_number(proc.get(), ".", [&](int dir, const char* pid) { process(dir, pid); }));
-  }
-
-  std::unordered_set<std::uint64_t> inodes;
-  bool complete = true;
-
- private:
-  void note(bool could_look) { complete = complete && could_look; }
-
-  void link(int dir, const char* name) {
-    errno = 0;
-    if (const auto inode = inode_of(read_link(dir, name))) {
-      inodes.insert(*inode);
-    } else if (errno != 0) {
-      note(!may_not_look(errno));
-    }
-  }
-
-  void process(int proc, const char* pid) {
-    const Fd dir(::openat(proc, pid, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!dir.valid()) return note(!may_not_look(errno));
-    // Threads can be in namespaces of their own; open files and mounts keep one alive too.
-    note(each_number(dir.get(), "task", [&](int tasks, const char* tid) {
-      link(tasks, concat(tid, "/ns/net").c_str());
-    }));
-    note(each_number(dir.get(), "fd", [&](int fds, const char* number) { link(fds, number); }));
-    if (const std::string mounts = read_link(dir.get(), "ns/mnt");
-        !mounts.empty() && seen_mounts_.insert(mounts).second) {
-      mount_table(dir.get());
-    }
-  }
-
-  void mount_table(int process) {
-    const Fd fd(::openat(process, "mountinfo", O_RDONLY | O_CLOEXEC));
-    if (!fd.valid()) return note(!may_not_look(errno));
-    try {
-      const std::string table = read_all(fd.get(), "mountinfo");
-      for (auto at = table.find(kNetPrefix); at != table.npos;
-           at = table.find(kNetPrefix, at + 1)) {
-        if (const auto inode = inode_of(std::string_view(table).substr(at))) inodes.insert(*inode);
-      }
-    } catch (const KernelError& error) {
-      note(!may_not_look(error.error_number()));
-    }
-  }
-
-  std::unordered_set<std::string> seen_mounts_;
-};
+// More than any verb may take: until then the interface may be yet to come.
+constexpr Timestamp kNew = 2 * 3600 * kSecond;
 
 Timestamp boot_time() {
   timespec up{};
@@ -119,45 +24,49 @@ Timestamp boot_time() {
   return now() - nanoseconds(up);
 }
 
+std::optional<IpAddress> address_of(const sockaddr* socket) {
+  if (socket == nullptr) return std::nullopt;
+  const void* const any = socket;
+  const auto bytes_at = [](const auto& field) {
+    return std::span(reinterpret_cast<const std::uint8_t*>(&field), sizeof field);
+  };
+  if (socket->sa_family == AF_INET) {
+    return IpAddress::from_bytes(Family::kV4,
+                                 bytes_at(static_cast<const sockaddr_in*>(any)->sin_addr));
+  }
+  if (socket->sa_family == AF_INET6) {
+    return IpAddress::from_bytes(Family::kV6,
+                                 bytes_at(static_cast<const sockaddr_in6*>(any)->sin6_addr));
+  }
+  return std::nullopt;
+}
+
+/// Also when that cannot be told.
+bool may_have(const NetNs& netns, const IpAddress& address) {
+  try {
+    return netns.run([&] {
+      ifaddrs* list = nullptr;
+      if (::getifaddrs(&list) != 0) return true;
+      const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owned(list, ::freeifaddrs);
+      for (const ifaddrs* one = list; one != nullptr; one = one->ifa_next) {
+        if (address_of(one->ifa_addr) == address) return true;
+      }
+      return false;
+    });
+  } catch (const KernelError&) {
+    return true;  // no right to enter it
+  }
+}
+
 }  // namespace
 
-std::string current_boot() {
-  const Fd fd(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
-  char buffer[64];
-  const ssize_t got = fd.valid() ? ::read(fd.get(), buffer, sizeof buffer) : 0;
-  std::string out;
-  for (ssize_t i = 0; i < got && out.size() < 16; ++i) {
-    if (buffer[i] != '-') out += buffer[i];
-  }
-  return out.size() == 16 ? out : std::string();
-}
-
-std::uint64_t netns_inode(const std::string& path) noexcept {
-  struct stat own {};
-  struct stat given {};
-  const bool is_netns = ::stat("/proc/self/ns/net", &own) == 0 &&
-                        ::stat(path.c_str(), &given) == 0 && own.st_dev == given.st_dev;
-  return is_netns ? given.st_ino : 0;
-}
-
-Liveness::Liveness(std::string boot, bool only_this_host, std::optional<Namespaces> namespaces)
+Liveness::Liveness(std::string boot, bool only_this_host, std::optional<NetNsSurvey> namespaces)
     : boot_(std::move(boot)),
       only_this_host_(only_this_host),
       booted_(boot_time()),
       namespaces_(std::move(namespaces)) {}
 
-Liveness::Namespaces Liveness::look_around(std::string_view sees_all) {
-  const log::Step timed("look for network namespaces");
-  Collector collector;
-  // Twice: a process could hand its namespace on to one that the first look has passed already.
-  collector.collect(sees_all);
-  collector.collect(sees_all);
-  return {std::move(collector.inodes), collector.complete};
-}
-
-Life Liveness::judge(const Lease& lease) {
-  return judge(Brief{lease.address, origin_of(lease, boot_), lease.made});
-}
+Life Liveness::judge(const Lease& lease) { return judge(brief_of(lease, boot_)); }
 
 Life Liveness::judge(const Brief& lease) {
   switch (lease.origin) {
@@ -172,11 +81,26 @@ Life Liveness::judge(const Brief& lease) {
     case kThisBoot:
       return Life::kUnknown;
     default:
+      return judge_namespace(lease);
+  }
+}
+
+Life Liveness::judge_namespace(const Brief& lease) {
+  if (!namespaces_) namespaces_ = NetNsSurvey::make();
+  switch (namespaces_->find({boot_, lease.origin, lease.cookie})) {
+    case NetNsSurvey::Finding::kExists:
+      return Life::kAlive;
+    case NetNsSurvey::Finding::kGone:
+      return Life::kDead;
+    case NetNsSurvey::Finding::kUnknown:
+      return Life::kUnknown;
+    case NetNsSurvey::Finding::kNumberExists:
       break;
   }
-  if (!namespaces_) namespaces_ = look_around();
-  if (namespaces_->inodes.contains(lease.origin)) return Life::kAlive;
-  return namespaces_->complete ? Life::kDead : Life::kUnknown;
+  const Timestamp age = now() - lease.made;
+  if (age < kNew) return Life::kAlive;
+  const auto netns = namespaces_->open(lease.origin);
+  return !netns || may_have(*netns, lease.address) ? Life::kAlive : Life::kDead;
 }
 
 }  // namespace cni::host_local

@@ -49,11 +49,11 @@ Index::OwnerHash hash_of(const Attachment& owner) {
 
 Index::OwnerHash hash_of(const Lease& lease) { return lease.owner ? hash_of(*lease.owner) : 0; }
 
-std::optional<Stamp> read_stamp(int fd) {
-  char value[64];
+std::optional<NetNsIdentity> read_stamp(int fd) {
+  char value[96];
   const ssize_t size = ::fgetxattr(fd, kStampAttribute, value, sizeof value);
   if (size <= 0) return std::nullopt;
-  return Stamp::parse({value, static_cast<std::size_t>(size)});
+  return parse_stamp({value, static_cast<std::size_t>(size)});
 }
 
 /// A file without a name in the directory, or, where the file system has none of those, a hidden
@@ -80,7 +80,7 @@ Store::Store(std::string data_dir, const std::string& network, Fd dir, FileLock 
     : data_dir_(std::move(data_dir)),
       path_(concat(data_dir_, "/", network)),
       index_path_(concat(data_dir_, kIndexDirectory, "/", network, ".index")),
-      boot_(current_boot()),
+      boot_(boot_id()),
       dir_(std::move(dir)),
       lock_(std::move(lock)) {
   struct stat info {};
@@ -184,7 +184,7 @@ std::vector<Lease> Store::read_all_leases(bool with_stamps) {
   if (errno != 0) throw_errno(concat("read ", quote(path_)));
   index_ = Index::make(out.size(), with_stamps ? Index::clock() : Index::kNever);
   for (const Lease& lease : out) {
-    index_.insert({lease.address, origin_of(lease, boot_), lease.made}, hash_of(lease));
+    index_.insert(brief_of(lease, boot_), hash_of(lease));
   }
   fresh_ = true;
   unsettled_ = false;
@@ -242,7 +242,7 @@ std::optional<Lease> Store::find(const IpAddress& address) const {
   return read_lease(address.text(), true);
 }
 
-bool Store::claim(const IpAddress& address, const Attachment& owner, std::uint64_t netns) {
+bool Store::claim(const IpAddress& address, const Attachment& owner, const NetNsIdentity& netns) {
   const std::string name = address.text();
   const std::string content = LeaseContent{owner}.text();
   if (content.size() >= kMaxLease) {
@@ -253,8 +253,8 @@ bool Store::claim(const IpAddress& address, const Attachment& owner, std::uint64
   const Fd fd = open_temporary(dir_.get(), named);
   if (!fd.valid()) throw_errno(concat("create a lease file in ", quote(path_)));
   write_all(fd.get(), content, quote(path_of(address)));
-  Lease lease{.address = address, .owner = owner, .stamp = Stamp{boot_, netns}, .made = now()};
-  const std::string value = lease.stamp->text();
+  Lease lease{.address = address, .owner = owner, .stamp = netns, .made = now()};
+  const std::string value = stamp_text(netns);
   if (boot_.empty() || ::fsetxattr(fd.get(), kStampAttribute, value.data(), value.size(), 0) != 0) {
     lease.stamp.reset();
     // Not every file system has them: such a lease is never taken for dead.
@@ -272,7 +272,7 @@ bool Store::claim(const IpAddress& address, const Attachment& owner, std::uint64
   if (error != 0) {
     throw KernelError(error, concat("create ", quote(path_of(address))), {}, ErrorCode::kIo);
   }
-  index_.insert({address, origin_of(lease, boot_), lease.made}, hash_of(owner));
+  index_.insert(brief_of(lease, boot_), hash_of(owner));
   unsettled_ = false;
   return true;
 }

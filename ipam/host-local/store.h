@@ -51,9 +51,9 @@ class [[nodiscard]] Store {
   /// The judge of these leases.
   [[nodiscard]] Liveness liveness() const;
 
-  /// Makes the lease file appear whole, or not at all. False when the address is taken. `netns`: as
-  /// Stamp::netns.
-  bool claim(const IpAddress& address, const Attachment& owner, std::uint64_t netns);
+  /// Makes the lease file appear whole, or not at all. False when the address is taken. `netns`:
+  /// what the lease is made for.
+  bool claim(const IpAddress& address, const Attachment& owner, const NetNsIdentity& netns);
   /// Removes the lease file. Already gone is fine.
   void release(const Lease& lease);
 

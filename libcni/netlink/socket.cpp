@@ -204,13 +204,6 @@ void Socket::dump(Message& request, const std::function<void()>& restart,
               concat(request.what(), ": interrupted by changes ", kDumpTries, " times"));
 }
 
-std::uint64_t Socket::netns_cookie() const noexcept {
-  std::uint64_t cookie = 0;
-  socklen_t size = sizeof cookie;
-  if (::getsockopt(fd_.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) != 0) return 0;
-  return cookie;
-}
-
 void Socket::subscribe(unsigned group) {
   // The kernel's events come from port 0, and so does a socket that has no port yet: the kernel
   // takes it for the sender and passes it over.

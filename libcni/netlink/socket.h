@@ -39,10 +39,6 @@ class Socket {
   void dump(Message& request, const std::function<void()>& restart,
             const std::function<void(const Reply&)>& visit);
 
-  /// The kernel's number of the namespace the socket belongs to, never used twice between two
-  /// boots. 0: this kernel (before 5.14) does not tell.
-  [[nodiscard]] std::uint64_t netns_cookie() const noexcept;
-
   /// Joins a multicast group, to be followed by receive_event.
   void subscribe(unsigned group);
   /// The next event within the deadline; nullopt when it passed. Lost events (ENOBUFS) give an

@@ -31,6 +31,8 @@ class NetNs {
     return device_ == other.device_ && inode_ == other.inode_;
   }
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+  /// The next namespace may get the number as soon as this one is gone: see netns/identity.h.
+  [[nodiscard]] ino_t inode() const noexcept { return inode_; }
 
   /// Runs fn with the calling thread in this namespace and returns there where it was; aborts the
   /// process if the way back fails, because going on in the wrong namespace would harm the host.

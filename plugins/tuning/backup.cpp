@@ -36,8 +36,7 @@ Json to_json(const Backup& backup) {
   if (settings.tx_queue_len) out.set("txQLen", *settings.tx_queue_len);
   Json own = Json::object();
   own.set("owner", backup.owner);
-  // Text: the number has 64 bits.
-  if (backup.netns != 0) own.set("netns", std::to_string(backup.netns));
+  own.set("netns", backup.netns.text());
   Json sysctls = Json::object();
   for (const auto& [entry, value] : settings.sysctls) sysctls.set(entry, value);
   if (!settings.sysctls.empty()) own.set("sysctl", std::move(sysctls));
@@ -62,9 +61,12 @@ Backup parse(const JsonRef& json) {
   }
   const JsonRef own = json["cnipp"];
   out.owner = own["owner"].string_or("");
-  for (const char c : own["netns"].string_or("")) {
-    if (c < '0' || c > '9') own["netns"].fail("not a number");
-    out.netns = out.netns * 10 + static_cast<std::uint64_t>(c - '0');
+  if (const std::string netns = own["netns"].string_or(""); !netns.empty()) {
+    // Our first versions wrote the cookie alone.
+    const bool whole = netns.find(':') != netns.npos;
+    const auto identity = NetNsIdentity::parse(whole ? netns : concat(":0:", netns));
+    if (!identity) own["netns"].fail("not a namespace");
+    out.netns = *identity;
   }
   for (const auto& [entry, value] : own["sysctl"].members()) {
     settings.sysctls.push_back({entry, value.string()});

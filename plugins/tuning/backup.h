@@ -2,12 +2,12 @@
 // Copyright the cnipp authors
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "model/owner.h"
+#include "netns/identity.h"
 #include "settings.h"
 
 namespace cni::tuning {
@@ -15,12 +15,12 @@ namespace cni::tuning {
 /// What stood in the container before its attachment was tuned.
 struct Backup {
   Settings settings;
-  std::string owner;        // tag; empty: written by the reference
-  std::uint64_t netns = 0;  // Socket::netns_cookie; 0: not known
+  std::string owner;  // tag; empty: written by the reference
+  NetNsIdentity netns;
 
   /// False when it is about another namespace, one that had the same container's id.
-  [[nodiscard]] bool is_about(std::uint64_t cookie) const noexcept {
-    return netns == 0 || cookie == 0 || netns == cookie;
+  [[nodiscard]] bool is_about(const NetNsIdentity& other) const noexcept {
+    return netns.compare(other) != NetNsIdentity::Match::kOther;
   }
 };
 

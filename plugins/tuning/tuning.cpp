@@ -45,7 +45,7 @@ void save_backup(const Request& request, Sandbox& sandbox, const Config& conf,
   const log::Step timed("save what is there");
   const BackupFile file(conf.data_dir, request.container_id, request.ifname);
   const auto earlier = file.load();
-  const std::uint64_t netns = sandbox.route().netns_cookie();
+  const auto netns = NetNsIdentity::of(sandbox.netns());
   Backup backup;
   if (earlier && earlier->is_about(netns)) backup = *earlier;
   backup.settings.add_missing(before);
@@ -111,7 +111,7 @@ void del(const Request& request) {
   if (const auto backup = file.load()) {
     const Host host;
     auto sandbox = Sandbox::open_if_exists(request.netns, host, request.netns_override);
-    if (sandbox && backup->is_about(sandbox->route().netns_cookie())) {
+    if (sandbox && backup->is_about(NetNsIdentity::of(sandbox->netns()))) {
       restore(*sandbox, backup->settings, request.ifname);
     }
   }

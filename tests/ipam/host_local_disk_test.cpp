@@ -88,7 +88,7 @@ TEST_CASE("host-local exhaustion: an index that is wrong is believed for a minut
     struct stat info {};
     REQUIRE(::stat(net.dir().c_str(), &info) == 0);
     REQUIRE(index.save((net.data_dir() / ".cnipp/net1.index").string(),
-                       Index::State::of(info, cni::host_local::current_boot())));
+                       Index::State::of(info, cni::boot_id())));
     return net.add("b");
   };
   REQUIRE(add_with_index_of(Index::clock()).code() == 11);

@@ -8,6 +8,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/fd.h"
 #include "plugins/veth_host.h"
 #include "support/catch.h"
 
@@ -103,6 +104,32 @@ TEST_CASE("tuning DEL: a backup of another container with the same id is not app
     attachment.del();
     CHECK(link_of("eth0", &next.net()).root()["mtu"].text() == "1700");
   }
+  CHECK(no_files());
+}
+
+TEST_CASE("tuning DEL: whose values a backup has is known by more than a number", "[tuning][del]") {
+  const VethHost on;
+  const Attachment attachment = on.chained("tuning", R"("mtu":1400)");
+  attachment.add();
+  const cni::Json saved = cni::Json::parse(cni::read_file(kBackup));
+  const std::string netns = saved.root()["cnipp"]["netns"].string();
+  const auto boot = netns.substr(0, netns.find(':'));
+  const auto cookie = netns.substr(netns.rfind(':') + 1);
+  std::string wanted = "1400";
+  std::string written;
+  SECTION("another boot") { written = concat("fedcba9876543210", netns.substr(boot.size())); }
+  SECTION("another namespace with its number") { written = concat(netns, "1"); }
+  SECTION("the cookie alone, as the first versions wrote it") {
+    written = cookie;
+    wanted = "1500";
+  }
+  cni::Json own = cni::Json(saved.root()["cnipp"]);
+  own.set("netns", written);
+  cni::Json changed = saved;
+  changed.set("cnipp", std::move(own));
+  cni::write_file_atomically(kBackup, changed.dump(), 0600);
+  attachment.del();
+  CHECK(link_of("eth0", on.inside()).root()["mtu"].text() == wanted);
   CHECK(no_files());
 }
 

@@ -7,7 +7,8 @@
 using cni::Attachment;
 using cni::host_local::address_of_name;
 using cni::host_local::LeaseContent;
-using cni::host_local::Stamp;
+using cni::host_local::parse_stamp;
+using cni::host_local::stamp_text;
 
 TEST_CASE("host-local lease: content is id, CR LF, interface", "[host-local]") {
   REQUIRE(LeaseContent{{"abc", "eth0"}}.text() == "abc\r\neth0");
@@ -43,14 +44,18 @@ TEST_CASE("host-local lease: only canonical addresses are lease names", "[host-l
 }
 
 TEST_CASE("host-local lease: stamps survive writing and reading", "[host-local]") {
-  const Stamp stamp{"0123456789abcdef", 4026532567};
-  REQUIRE(stamp.text() == "1 0123456789abcdef 4026532567");
-  const auto back = Stamp::parse(stamp.text());
+  const cni::NetNsIdentity netns{"0123456789abcdef", 4026532567, 42};
+  REQUIRE(stamp_text(netns) == "2 0123456789abcdef:4026532567:42");
+  const auto back = parse_stamp(stamp_text(netns));
   REQUIRE(back);
-  REQUIRE(back->boot == stamp.boot);
-  REQUIRE(back->netns == stamp.netns);
-  for (const auto* text : {"", "1 ", "2 0123456789abcdef 5", "1 0123456789abcdef ", "1 0123 5",
-                           "1 0123456789abcdeg 5", "1 0123456789abcdef 5x"}) {
-    REQUIRE_FALSE(Stamp::parse(text));
+  REQUIRE(back->text() == netns.text());
+  REQUIRE(parse_stamp("1 0123456789abcdef 4026532567").value().text() ==
+          "0123456789abcdef:4026532567:0");
+  for (const auto* text :
+       {"", "1 ", "2 ", "2 0123456789abcdef 5", "1 0123456789abcdef:5", "1 0123456789abcdef ",
+        "1 0123 5", "1 0123456789abcdeg 5", "1 0123456789abcdef 5x", "2 :5:5",
+        "2 0123456789abcdef:5", "3 0123456789abcdef:5:5"}) {
+    CAPTURE(text);
+    REQUIRE_FALSE(parse_stamp(text));
   }
 }
