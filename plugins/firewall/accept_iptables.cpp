@@ -207,9 +207,11 @@ std::string removals(const Ruleset& saved, const std::vector<IpAddress>& address
 
 void remove_family(Family family, const std::vector<IpAddress>& addresses,
                    const std::function<bool(std::string_view tag)>& chosen) {
+  const std::vector<IpAddress> own = of_family(addresses, family);
+  // Only who has something to remove waits for who holds the lock.
+  if (removals(xtables::save(family, kTable), own, chosen).empty()) return;
   const FileLock lock = lock_tables();
-  const Ruleset saved = xtables::save(family, kTable);
-  xtables::restore(family, kTable, removals(saved, of_family(addresses, family), chosen));
+  xtables::restore(family, kTable, removals(xtables::save(family, kTable), own, chosen));
 }
 
 /// Rules of CNI-FORWARD that the nftables backend did not make.

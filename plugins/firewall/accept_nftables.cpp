@@ -141,6 +141,12 @@ std::vector<Family> filtered_families(Socket& socket, const Selector& selector) 
   return out;
 }
 
+/// By its policy.
+bool drops(Socket& socket, Family family) {
+  const auto chain = nft::find_base_chain(socket, iptables_filter(family), kForward);
+  return chain && chain->drops;
+}
+
 void ensure_entry(Socket& socket, Transaction& transaction, const Owner& owner,
                   const Selector& selector) {
   const std::string chain = chain_of(selector.name());
@@ -237,14 +243,20 @@ std::string Selector::name() const {
 
 void add(Socket& socket, const Owner& owner, const Selector& selector,
          std::string_view admin_chain) {
+  std::string before;
   change(socket, "accept forwarded packets", [&](Transaction& transaction) {
     const std::vector<Family> families = filtered_families(socket, selector);
     if (families.empty()) return;
+    const auto entry = ledger().find(socket, owner);
+    before = entry ? entry->chain : std::string{};
     ensure_entry(socket, transaction, owner, selector);
     for (const Family family : families) {
       ensure_accepts(socket, transaction, selector, family, admin_chain);
     }
   });
+  if (!before.empty() && before != chain_of(selector.name())) {
+    drop_unused(socket, {before.substr(kChainPrefix.size())});
+  }
 }
 
 bool has(Socket& socket, const Owner& owner) { return ledger().find(socket, owner).has_value(); }
@@ -258,10 +270,12 @@ void remove(Socket& socket, const Owner& owner) {
 
 void check(Socket& socket, const Owner& owner, const Selector& selector,
            std::string_view admin_chain) {
-  const std::vector<Family> families = filtered_families(socket, selector);
+  std::vector<Family> families = filtered_families(socket, selector);
+  const auto entry = ledger().find(socket, owner);
+  // Where iptables' chain came after the attachment, accepting is its business only if it drops.
+  if (!entry) std::erase_if(families, [&](Family family) { return !drops(socket, family); });
   for (const Family family : families) check_family(socket, selector, family, admin_chain);
   if (families.empty()) return;
-  const auto entry = ledger().find(socket, owner);
   if (!entry || entry->chain != chain_of(selector.name())) {
     throw Error(ErrorCode::kMismatch,
                 concat("the entry of this attachment in ", ledger().map().text(), " is missing"));

@@ -36,17 +36,25 @@ bool isolates_with_nft(Job& job, const Backend& backend) {
   return job.conf.policy && backend.isolates_with_nft(job.host, *job.conf.policy);
 }
 
+/// What an earlier ADD of the attachment made with others.
+void remove_others(Job& job, const Backend& backend) {
+  for (const Backend& other : kBackends) {
+    if (other.name != backend.name) other.remove({job.host, job.conf}, job.owner, {});
+  }
+}
+
 /// ADD and RESTORE. What was there before this call is not taken back when it fails.
-Result make(const Request& request) {
+Result make(const Request& request, bool again) {
   Job job(request);
   const auto [backend, obstacles] = plan(job.host, job.conf);
   for (const ForwardFilter& filter : obstacles) log::warn(obstacle_text(filter));
   Rollback rollback;
-  if (isolates_with_nft(job, *backend)) {
+  const bool isolates = isolates_with_nft(job, *backend);
+  if (isolates) {
     const log::Step timed("ingress policy");
     if (!isolation::has(job.host.nft(), job.owner)) {
       rollback.on_failure("remove the ingress policy",
-                          [&job] { isolation::remove(job.host.nft(), job.owner, {}); });
+                          [&job] { isolation::remove(job.host.nft(), job.owner); });
     }
     isolation::add(job.host.nft(), job.owner, *job.conf.policy, job.place);
   }
@@ -55,10 +63,13 @@ Result make(const Request& request) {
     backend->add(job, rollback);
   }
   rollback.commit();
+  if (again) remove_others(job, *backend);
+  if (!isolates && job.host.has_nft()) isolation::remove(job.host.nft(), job.owner);
   return job.previous;
 }
 
-void restore(const Request& request) { static_cast<void>(make(request)); }
+Result add(const Request& request) { return make(request, !record::hold(kName, request).empty()); }
+void restore(const Request& request) { static_cast<void>(make(request, false)); }
 bool has_rules(const Request&) { return true; }
 
 void check(const Request& request) {
@@ -72,36 +83,24 @@ void check(const Request& request) {
   backend.check(job, ours);
 }
 
-/// What the runtime remembers of the attachment; nothing when that cannot be read.
-struct Remembered {
-  std::vector<std::string> ports;
-  std::vector<IpAddress> addresses;
-
-  explicit Remembered(const Request& request) {
-    const auto previous = request.conf.prev_result_if_usable();
-    if (!previous) return;
-    addresses = addresses_of(*previous);
-    for (const Interface& interface : previous->interfaces) {
-      if (interface.sandbox.empty() && !interface_name_problem(interface.name)) {
-        ports.push_back(interface.name);
-      }
-    }
-  }
-};
+/// Of prevResult; none when that cannot be read.
+std::vector<IpAddress> remembered_addresses(const Request& request) {
+  const auto previous = request.conf.prev_result_if_usable();
+  return previous ? addresses_of(*previous) : std::vector<IpAddress>{};
+}
 
 void del(const Request& request) {
   const Owner owner = request.owner();
   const Config conf = Config::parse_leniently(request);
-  const Remembered remembered(request);
+  const std::vector<IpAddress> addresses = remembered_addresses(request);
   Host host;
   ErrorList errors;
   if (host.has_nft()) {
-    errors.attempt("remove the ingress policy",
-                   [&] { isolation::remove(host.nft(), owner, remembered.ports); });
+    errors.attempt("remove the ingress policy", [&] { isolation::remove(host.nft(), owner); });
   }
   for (const Backend& backend : kBackends) {
     errors.attempt(concat("remove what accepts packets (", backend.name, ")"), [&] {
-      backend.remove({host, conf}, owner, remembered.addresses);
+      backend.remove({host, conf}, owner, addresses);
     });
   }
   errors.throw_if_any();
@@ -155,7 +154,7 @@ void status(const Request& request) {
 }  // namespace
 
 const Plugin plugin{.name = kName,
-                    .add = make,
+                    .add = add,
                     .check = check,
                     .del = del,
                     .gc = gc,

@@ -145,19 +145,10 @@ void ensure_policy(Socket& socket, Transaction& transaction, const Names& names,
   ensure_element(socket, transaction, names.isolated, {key, {}, isolated, {}});
 }
 
-std::string joined(const std::vector<std::string>& ports) {
-  std::string out = "ports=";
-  for (const std::string& port : ports) out += concat(out.back() == '=' ? "" : "+", port);
-  return out;
-}
-
-std::vector<std::string> split(std::string_view ports) {
-  std::vector<std::string> out;
-  while (!ports.empty()) {
-    const auto end = ports.find('+');
-    out.emplace_back(ports.substr(0, end));
-    ports.remove_prefix(end == ports.npos ? ports.size() : end + 1);
-  }
+/// The ports that are isolated for an owner.
+std::vector<SetElement> owned_ports(Socket& socket, const Names& names, const Owner& owner) {
+  std::vector<SetElement> out = list_elements(socket, names.ports);
+  std::erase_if(out, [&](const SetElement& port) { return port.tag() != owner.tag(); });
   return out;
 }
 
@@ -168,7 +159,12 @@ void fill(Socket& socket, Transaction& transaction, const Names& names, const Ow
   ensure_policy(socket, transaction, names, policy, place.link);
   std::vector<std::string> ports;
   if (policy == Policy::kIsolated) ports = place.ports;
-  names.ledger.put(socket, transaction, owner, chain_of(policy, place.link), joined(ports));
+  names.ledger.put(socket, transaction, owner, chain_of(policy, place.link), {});
+  for (const SetElement& old : owned_ports(socket, names, owner)) {
+    if (std::ranges::find(ports, name_of_key(old.key)) == ports.end()) {
+      delete_element(transaction, names.ports, old.key);
+    }
+  }
   if (ports.empty()) return;
   ensure_ports(transaction, names);
   ensure_rules(socket, transaction, names.bridge, kForward, port_rules(names));
@@ -259,27 +255,27 @@ void require_element(Socket& socket, const Set& map, std::string_view name, int 
 }  // namespace
 
 void add(Socket& socket, const Owner& owner, Policy policy, const Place& place) {
+  std::string before;
   change(socket, "add an ingress policy", [&](Transaction& transaction) {
+    const auto entry = ours().ledger.find(socket, owner);
+    before = entry ? entry->chain : std::string{};
     fill(socket, transaction, ours(), owner, policy, place);
   });
+  // A milder policy, or another bridge, than the attachment had.
+  if (!before.empty() && before != chain_of(policy, place.link)) {
+    drop_unused(socket, ours(), {link_of_chain(before)});
+  }
 }
 
 bool has(Socket& socket, const Owner& owner) {
   return ours().ledger.find(socket, owner).has_value();
 }
 
-void remove(Socket& socket, const Owner& owner, const std::vector<std::string>& likely_ports) {
+void remove(Socket& socket, const Owner& owner) {
   remove_owned(socket, [&] {
     Owned out;
-    std::vector<std::string> ports = likely_ports;
-    if (const auto entry = ours().ledger.find(socket, owner)) {
-      out.entries.push_back(*entry);
-      ports = split(field_of(entry->comment, "ports="));
-    }
-    for (const std::string& port : ports) {
-      const auto element = find_element(socket, ours().ports, name_key(port));
-      if (element && element->tag() == owner.tag()) out.ports.push_back(*element);
-    }
+    if (const auto entry = ours().ledger.find(socket, owner)) out.entries.push_back(*entry);
+    out.ports = owned_ports(socket, ours(), owner);
     return out;
   });
 }
@@ -306,6 +302,14 @@ void check(Socket& socket, const Owner& owner, Policy policy, const Place& place
   if (!entry || entry->chain != chain_of(policy, place.link)) {
     differs(concat("the entry of this attachment in ", names.ledger.map().text(),
                    " is missing or for another chain"));
+  }
+  for (const SetElement& port : owned_ports(socket, names, owner)) {
+    const std::string name = name_of_key(port.key);
+    const bool wanted =
+        policy == Policy::kIsolated && std::ranges::find(place.ports, name) != place.ports.end();
+    if (!wanted) {
+      differs(concat(quote(name), " in ", names.ports.text(), " is isolated for this attachment"));
+    }
   }
   if (policy != Policy::kIsolated) return;
   require_element(socket, names.isolated, place.link, NFT_GOTO, isolated, {});

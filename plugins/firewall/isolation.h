@@ -43,14 +43,13 @@ struct Place {
   std::string gateway_port = {};   // of the bridge, where `link` is a leg in a VLAN: it leads there
 };
 
-/// Idempotent: all together or, on failure, nothing.
+/// Idempotent: all together or, on failure, nothing. Replaces what the owner had.
 void add(netlink::Socket& socket, const Owner& owner, Policy policy, const Place& place);
 /// Whether the owner has a policy here.
 [[nodiscard]] bool has(netlink::Socket& socket, const Owner& owner);
-/// Removes what belongs to the owner, and what nobody uses any more. `likely_ports` are looked at
-/// when the ledger does not know the owner. Succeeds when there is nothing.
-void remove(netlink::Socket& socket, const Owner& owner,
-            const std::vector<std::string>& likely_ports);
+/// Removes what belongs to the owner, and what nobody uses any more. Succeeds when there is
+/// nothing.
+void remove(netlink::Socket& socket, const Owner& owner);
 /// Throws Error{kMismatch} naming the first thing that is missing or different.
 void check(netlink::Socket& socket, const Owner& owner, Policy policy, const Place& place);
 /// Removes what belongs to the network's owners for which keep(tag) is false.

@@ -379,3 +379,71 @@ TEST_CASE("firewall: spoof checks and isolation share the bridge's table", "[fir
   CHECK(gc({}).ok());
   CHECK_FALSE(rules().mentions("nft table bridge"));
 }
+
+TEST_CASE("firewall ADD: replaces what the attachment had", "[firewall][add]") {
+  const TestHost host;
+  host.net().set_sysctl("net/ipv6/conf/default/accept_dad", "0");
+  const Network isolated{.firewall = kIsolated};
+  const Pod a(isolated, "a"), b(isolated, "b");
+  const Snapshot none = rules();
+  a.admit();
+  b.admit();
+  REQUIRE(is_kept_from(a.net(), b.net(), b.v4()));
+  const auto again = [](const Pod& pod, const std::string& policy) {
+    Attachment attachment = pod.attachment();
+    attachment.conf = with(attachment.conf, "ingressPolicy", policy);
+    CHECK(attachment.run("ADD").ok());
+    CHECK(attachment.run("CHECK").ok());
+    return attachment;
+  };
+  SECTION("by a milder policy") {
+    const std::string policy = GENERATE("same-bridge", "open");
+    INFO(policy);
+    again(a, policy);
+    again(b, policy);
+    CHECK(reaches(a.net(), b.net(), b.v4()));
+  }
+  SECTION("by what another backend makes") {
+    Attachment attachment = a.attachment();
+    attachment.conf = with(attachment.conf, "backend", "iptables");
+    attachment.add();
+    CHECK(rules().mentions(a.v4()));
+    a.admit();
+    CHECK_FALSE(rules().only("iptables").mentions(a.v4()));
+  }
+  SECTION("by one for a link that is gone") {
+    Attachment bridge{.conf = isolated.bridge_document(), .netns = "", .id = "a"};
+    bridge.del();
+    CHECK(a.firewall("ADD").ok());
+  }
+  CHECK(a.firewall("DEL").ok());
+  CHECK(b.firewall("DEL").ok());
+  CHECK(difference(effective(none), effective(rules())) == "");
+}
+
+TEST_CASE("firewall CHECK: iptables' chain may come after the attachments", "[firewall][check]") {
+  const TestHost host;
+  const Pod pod(Network{}, "a");
+  pod.admit();
+  tool("iptables -P FORWARD ACCEPT");
+  tool("ip6tables -P FORWARD ACCEPT");
+  CHECK(pod.firewall("CHECK").ok());
+  drop_like_docker();
+  CHECK(code_of(pod.firewall("CHECK")) == 101);
+  pod.admit();
+  CHECK(pod.firewall("CHECK").ok());
+}
+
+TEST_CASE("firewall DEL: who has no rules in iptables waits for nobody", "[firewall][del]") {
+  const TestHost host;
+  drop_like_docker();
+  const Pod other({.firewall = R"("backend":"iptables")"}, "other"), pod(Network{}, "a");
+  other.admit();
+  pod.admit();
+  Command command = pod.command("DEL");
+  command.argv.insert(command.argv.begin(), {"flock", "/run/cnipp/iptables.lock"});
+  command.env.emplace_back("CNI_TIMEOUT_SECONDS=2");
+  const Output output = run(command);
+  INFO(output.text());
+  CHECK(output.ok());
+}
