@@ -52,15 +52,27 @@ bool needs_guard(Job& job) { return needs_loopback(job.ports) && job.host.has_nf
 
 Ports guard_of(const Job& job) { return {.opens = job.ports.opens}; }
 
+iptables::Judge container_judge_of(Job& job) {
+  return [&job](const iptables::Target& other) {
+    return job.holders.of_container(other.network, other.container_id);
+  };
+}
+
+nftables::Judge judge_of(Job& job) {
+  return [&job](std::string_view tag) { return job.holders.of_tag(tag); };
+}
+
 void publish(Job& job, const Ports& ports, Changes& changes) {
-  close_loopback(job.host, nftables::add(job.host.nft(), job.owner, ports, changes.nftables));
+  close_loopback(job.host,
+                 nftables::add(job.host.nft(), job.owner, ports, judge_of(job), changes.nftables));
 }
 
 constexpr Backend kNftables{
     .name = "nftables",
     .require_free =
         [](Job& job) {
-          if (job.host.has_nft()) nftables::require_free(job.host.nft(), job.owner, job.ports);
+          if (job.host.has_nft())
+            nftables::require_free(job.host.nft(), job.owner, job.ports, judge_of(job));
         },
     .add =
         [](Job& job, Changes& changes) {
@@ -87,7 +99,8 @@ constexpr Backend kIptables{
     .name = "iptables",
     .require_free =
         [](Job& job) {
-          iptables::require_free(job.host, iptables_target(job.request), iptables_ports_of(job));
+          iptables::make_way(job.host, iptables_target(job.request), iptables_ports_of(job),
+                             container_judge_of(job));
         },
     .add =
         [](Job& job, Changes& changes) {
@@ -95,7 +108,8 @@ constexpr Backend kIptables{
           if (guarded || (job.host.has_nft() && nftables::has(job.host.nft(), job.owner))) {
             publish(job, guard_of(job), changes);
           }
-          iptables::add(iptables_target(job.request), iptables_ports_of(job), changes.iptables);
+          iptables::add(iptables_target(job.request), iptables_ports_of(job),
+                        container_judge_of(job), changes.iptables);
           return guarded;
         },
     .check =

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "holders.h"
 #include "host/host.h"
 #include "model/owner.h"
 #include "model/result.h"
@@ -22,6 +23,7 @@ struct Job {
   Host host;
   Owner owner;
   Ports ports;
+  Holders holders{host, request};
 
   Job(const Request& r, Config c, const Result& previous);
 };

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <set>
 
 #include "base/atomic_file.h"
 #include "base/concat.h"
@@ -192,26 +194,56 @@ std::optional<IpAddress> redirected_to(std::string_view rule) {
   return IpAddress::try_parse(value);
 }
 
-/// Ports that lead to another container: the first rule wins, ours would be without effect.
-void require_free(const Ruleset& saved, const Target& target, const IpNet& net,
-                  const Ports& ports) {
-  const std::string own = concat("-A ", chain_name(target), " ");
-  for (const std::string& rule : saved.rules) {
-    if (!rule.starts_with(concat("-A ", kPrefix)) || rule.starts_with(own)) continue;
-    const auto other = redirected_to(rule);
-    if (!other || *other == net.address) continue;
-    for (const PortMapping& mapping : ports.mappings) {
-      if (!mapping.serves(net.family())) continue;
-      const std::string_view chain = std::string_view(rule).substr(3, rule.find(' ', 3) - 3);
-      if (!rule.starts_with(concat("-A ", chain, " ", match(mapping), " -j DNAT "))) continue;
-      const auto entry = std::ranges::find_if(
-          saved.rules, [&](const std::string& r) { return is_jump_to(r, chain); });
-      throw Error(ErrorCode::kConflict,
-                  concat("host port ", text(mapping.protocol), " ", mapping.host_port,
-                         " is mapped by another container"),
-                  entry == saved.rules.end() ? std::string(chain) : *entry);
-    }
+/// "tcp 8080" of what `match` writes.
+std::string port_text(std::string_view match) {
+  const std::string_view protocol = match.substr(match.find("-p ") + 3);
+  return concat(protocol.substr(0, protocol.find(' ')), match.substr(match.rfind(' ')));
+}
+
+/// Whose an entry rule is: "dnat name: \"net1\" id: \"c1\"" as iptables-save quotes it.
+std::optional<Target> target_of(std::string_view rule) {
+  constexpr std::string_view kName = "--comment \"dnat name: \\\"", kId = "\\\" id: \\\"";
+  const auto begin = rule.find(kName);
+  if (begin == rule.npos) return std::nullopt;
+  const std::string_view names = rule.substr(begin + kName.size());
+  const auto middle = names.find(kId);
+  if (middle == names.npos) return std::nullopt;
+  const std::string_view id = names.substr(middle + kId.size());
+  return Target{std::string(names.substr(0, middle)), std::string(id.substr(0, id.find("\\\"")))};
+}
+
+/// Containers that have some of our ports: the first rule wins, ours would be without effect.
+struct Others {
+  std::vector<Target> dead, replaced;
+};
+Others look_at_others(const Ruleset& saved, const Target& target, const IpNet& net,
+                      const Ports& ports, const Judge& judge) {
+  Others out;
+  std::set<std::string> wanted;
+  for (const PortMapping& mapping : ports.mappings) {
+    if (mapping.serves(net.family())) wanted.insert(match(mapping));
   }
+  std::set<std::string, std::less<>> seen{chain_name(target)};
+  for (const std::string& rule : saved.rules) {
+    const auto other = redirected_to(rule);
+    if (!rule.starts_with(concat("-A ", kPrefix)) || !other || *other == net.address) continue;
+    const std::string_view chain = std::string_view(rule).substr(3, rule.find(' ', 3) - 3);
+    const std::size_t begin = chain.size() + 4;
+    const std::string port = rule.substr(begin, rule.find(" -j DNAT ") - begin);
+    if (!wanted.contains(port) || !seen.insert(std::string(chain)).second) continue;
+    const auto entry = std::ranges::find_if(
+        saved.rules, [&](const std::string& r) { return is_jump_to(r, chain); });
+    if (entry == saved.rules.end()) continue;  // nothing leads there
+    const auto owner = target_of(*entry);
+    const Holder holder = owner ? judge(*owner) : Holder::kStranger;
+    if (holder == Holder::kStranger) {
+      throw Error(ErrorCode::kConflict,
+                  concat("host port ", port_text(port), " is mapped by another container"), *entry);
+    }
+    if (holder == Holder::kDead) out.dead.push_back(*owner);
+    if (holder == Holder::kReplaced) out.replaced.push_back(*owner);
+  }
+  return out;
 }
 
 const std::vector<std::string>& conditions_of(const Options& options, Family family) {
@@ -245,35 +277,6 @@ std::string find_difference(const Ruleset& saved, const Target& target, const Ip
   return {};
 }
 
-void add_family(const Target& target, const IpNet& net, const Ports& ports, bool& changed) {
-  const Ruleset saved = xtables::save(net.family(), kTable);
-  require_free(saved, target, net, ports);
-  // Conditions cannot be compared: iptables-save has words of its own for them.
-  if (conditions_of(ports.options, net.family()).empty() &&
-      find_difference(saved, target, net, ports).empty()) {
-    return;
-  }
-  std::string commands;
-  for (const std::string_view chain : shared_chains(ports.options)) {
-    if (!saved.has_chain(chain)) commands += xtables::declare_chain(chain);
-  }
-  for (const SharedRule& shared : shared_rules(ports.options)) {
-    if (!saved.has_rule(shared.rule)) commands += xtables::as_command(shared.command, shared.rule);
-  }
-  // Declared anew it is empty: what the container had before goes.
-  const std::string chain = chain_name(target);
-  commands += xtables::declare_chain(chain);
-  for (const std::string& rule : saved.rules) {
-    if (is_jump_to(rule, chain)) commands += xtables::as_command("-D", rule);
-  }
-  for (const std::string& rule : chain_rules(target, net, ports)) commands += concat(rule, "\n");
-  for (const Entry& entry : entries_of(ports)) {
-    commands += concat(entry_rule(target, entry, conditions_of(ports.options, net.family())), "\n");
-  }
-  changed = true;
-  xtables::restore(net.family(), kTable, commands);
-}
-
 /// Commands that remove these chains and what leads to them.
 std::string removal(const Ruleset& saved, const std::vector<std::string>& chains,
                     std::vector<IpAddress>& addresses) {
@@ -294,29 +297,63 @@ std::string removal(const Ruleset& saved, const std::vector<std::string>& chains
   return commands + drops;
 }
 
-/// The container id of an entry rule of the network; "" for other rules.
-std::string container_of(std::string_view rule, std::string_view network) {
-  const std::string begin = concat("--comment \"dnat name: \\\"", network, "\\\" id: \\\"");
-  const auto at = rule.find(begin);
-  if (at == rule.npos) return {};
-  const std::string_view id = rule.substr(at + begin.size());
-  return std::string(id.substr(0, id.find("\\\"")));
+std::vector<std::string> chains_of(const std::vector<Target>& targets) {
+  std::vector<std::string> out;
+  for (const Target& target : targets) out.push_back(chain_name(target));
+  return out;
+}
+
+void add_family(const Target& target, const IpNet& net, const Ports& ports, const Judge& judge,
+                bool& changed) {
+  const Ruleset saved = xtables::save(net.family(), kTable);
+  const Others others = look_at_others(saved, target, net, ports, judge);
+  // Conditions cannot be compared: iptables-save has words of its own for them.
+  if (conditions_of(ports.options, net.family()).empty() &&
+      find_difference(saved, target, net, ports).empty()) {
+    return;
+  }
+  std::string commands;
+  for (const std::string_view chain : shared_chains(ports.options)) {
+    if (!saved.has_chain(chain)) commands += xtables::declare_chain(chain);
+  }
+  for (const SharedRule& shared : shared_rules(ports.options)) {
+    if (!saved.has_rule(shared.rule)) commands += xtables::as_command(shared.command, shared.rule);
+  }
+  // Declared anew it is empty: what the container had before goes.
+  const std::string chain = chain_name(target);
+  commands += xtables::declare_chain(chain);
+  for (const std::string& rule : saved.rules) {
+    if (is_jump_to(rule, chain)) commands += xtables::as_command("-D", rule);
+  }
+  for (const std::string& rule : chain_rules(target, net, ports)) commands += concat(rule, "\n");
+  std::vector<IpAddress> freed;
+  commands += removal(saved, chains_of(others.dead), freed);
+  for (const Entry& entry : entries_of(ports)) {
+    const std::string rule = entry_rule(target, entry, conditions_of(ports.options, net.family()));
+    commands += others.replaced.empty() ? concat(rule, "\n") : xtables::as_command("-I", rule);
+  }
+  changed = true;
+  xtables::restore(net.family(), kTable, commands);
 }
 
 }  // namespace
 
-void require_free(Host& host, const Target& target, const Ports& ports) {
+void make_way(Host& host, const Target& target, const Ports& ports, const Judge& judge) {
   for (const IpNet& net : ports.addresses) {
     if (!xtables::may_have_chain(host, net.family(), kTable, kDnatChain)) continue;
-    require_free(xtables::save(net.family(), kTable), target, net, ports);
+    const Others others =
+        look_at_others(xtables::save(net.family(), kTable), target, net, ports, judge);
+    for (const std::vector<Target>* gone : {&others.dead, &others.replaced}) {
+      for (const Target& other : *gone) remove(host, other);
+    }
   }
 }
 
-void add(const Target& target, const Ports& ports, bool& changed) {
+void add(const Target& target, const Ports& ports, const Judge& judge, bool& changed) {
   // Between reading and writing: two that both miss a shared chain would empty each other's.
   make_directories(kLockDirectory, 0700);
   const FileLock lock = FileLock::acquire(kLock);
-  for (const IpNet& net : ports.addresses) add_family(target, net, ports, changed);
+  for (const IpNet& net : ports.addresses) add_family(target, net, ports, judge, changed);
 }
 
 std::vector<IpAddress> remove(Host& host, const Target& target) {
@@ -353,9 +390,9 @@ std::vector<IpAddress> collect(Host& host, std::string_view network,
     const Ruleset saved = xtables::save(family, kTable);
     std::vector<std::string> chains;
     for (const std::string& rule : saved.rules) {
-      const std::string id = container_of(rule, network);
-      if (id.empty() || keep(id)) continue;
-      const std::string chain = chain_name({std::string(network), id});
+      const auto owner = target_of(rule);
+      if (!owner || owner->network != network || keep(owner->container_id)) continue;
+      const std::string chain = chain_name(*owner);
       const bool repeated = std::ranges::find(chains, chain) != chains.end();
       if (is_jump_to(rule, chain) && !repeated) chains.push_back(chain);
     }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "attach/iptables.h"
+#include "holders.h"
 #include "host/host.h"
 #include "model/ip.h"
 #include "model/port_mapping.h"
@@ -37,13 +38,19 @@ struct Ports {
   Options options;
 };
 
-/// Idempotent; replaces what the container had. Throws Error{kConflict} naming the owner of a port
-/// that leads to another address, Error{kNotAvailable} when the programs are missing. `changed`
-/// tells, also after a throw, whether anything may have been: what the caller has to undo.
-void add(const Target& target, const Ports& ports, bool& changed);
-/// For a container whose ports are published by other means: throws as `add` does. Runs
-/// nothing where no container has ports with iptables.
-void require_free(Host& host, const Target& target, const Ports& ports);
+/// Says what a container that has rules is to the one that publishes.
+using Judge = std::function<Holder(const Target& other)>;
+
+/// Idempotent; replaces what the container had. The rules of the dead go; of several that lead a
+/// port to its networks the container's oldest counts, and a pod that it replaces comes behind it.
+/// Throws Error{kConflict} naming any other owner of a port that leads to another address,
+/// Error{kNotAvailable} when the programs are missing. `changed` tells, also after a throw, whether
+/// anything may have been: what the caller has to undo.
+void add(const Target& target, const Ports& ports, const Judge& judge, bool& changed);
+/// For a container whose ports are published by other means, which these rules would come before:
+/// removes those of the dead and of a pod that it replaces; throws as `add` does. Runs nothing
+/// where no container has ports with iptables.
+void make_way(Host& host, const Target& target, const Ports& ports, const Judge& judge);
 /// Of both families; returns the addresses that ports led to. Runs nothing when the kernel has no
 /// such chain.
 std::vector<IpAddress> remove(Host& host, const Target& target);

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "holders.h"
 #include "model/ip.h"
 #include "model/owner.h"
 #include "netlink/socket.h"
@@ -35,13 +36,16 @@
 /// (nft/change.h). All functions act in the socket's namespace.
 namespace cni::portmap::nftables {
 
-/// Idempotent; replaces what the owner had. Elements for an address of ours that belong to another
-/// owner go: the address was given to us, so that owner is gone. Throws Error{kConflict} naming the
-/// owner of a port that is mapped to another address. `changed` tells, also after a throw, whether
-/// the kernel may have taken anything: what the caller has to undo. Returns the links
-/// that were open for what had to give way.
+/// Says what an owner is to the one that publishes.
+using Judge = std::function<Holder(std::string_view tag)>;
+
+/// Idempotent; replaces what the owner had. What the dead have goes. A port that the owner's own
+/// container has on another network is waited for, those of the pod that it replaces come behind
+/// its own. Throws Error{kConflict} naming any other owner of a port, or of our address. `changed`
+/// tells, also after a throw, whether the kernel may have taken anything: what the caller has to
+/// undo. Returns the links that were open for what had to give way.
 std::vector<std::string> add(netlink::Socket& socket, const Owner& owner, const Ports& ports,
-                             bool& changed);
+                             const Judge& judge, bool& changed);
 
 /// Removes what the owner has. `likely` is what it may be: when that is all, no dump is needed.
 /// Succeeds when there is nothing.
@@ -52,7 +56,10 @@ void check(netlink::Socket& socket, const Owner& owner, const Ports& ports);
 /// Whether the owner has anything here.
 [[nodiscard]] bool has(netlink::Socket& socket, const Owner& owner);
 /// For a container whose ports are published by other means: throws as `add` does.
-void require_free(netlink::Socket& socket, const Owner& owner, const Ports& ports);
+void require_free(netlink::Socket& socket, const Owner& owner, const Ports& ports,
+                  const Judge& judge);
+/// Whether anybody has published ports of a container of this address.
+[[nodiscard]] bool is_target(netlink::Socket& socket, const IpAddress& container);
 /// Whether another owner has this very port of this very address of the host.
 [[nodiscard]] bool is_bound_by_another(netlink::Socket& socket, const Owner& owner,
                                        const IpAddress& host, const PortMapping& mapping);

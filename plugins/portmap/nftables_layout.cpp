@@ -57,6 +57,7 @@ FamilySets sets_of(const Table& table, Family family) {
   const Type service = joined({nft::kProtocolType, kPortType});
   const Type bound_service = joined({address, nft::kProtocolType, kPortType});
   const Type destination = joined({address, kPortType});
+  const Type waiting = joined({kIfnameType, address, nft::kProtocolType, kPortType});
   const auto named = [&](std::string_view name) { return concat(name, v4 ? "4" : "6"); };
   return {family,
           {table, named("hostports"), service, destination},
@@ -65,7 +66,9 @@ FamilySets sets_of(const Table& table, Family family) {
           {table, named("hostip-conditions"), bound_service, nft::kVerdictType},
           {table, named("hostport-targets"), address, nft::kVerdictType},
           {table, named("hostport-hairpins"), joined({address, address}), {}},
-          {table, named("hostport-siblings"), joined({kIfnameType, address}), {}}};
+          {table, named("hostport-siblings"), joined({kIfnameType, address}), {}},
+          {table, named("hostport-waiting"), waiting, destination},
+          {table, named("hostport-waiting-conditions"), waiting, nft::kVerdictType}};
 }
 
 void append_address(Bytes& key, const IpAddress& address) {
@@ -217,8 +220,9 @@ Layout::Layout(std::string_view table_name)
 std::vector<const Set*> Layout::sets() const {
   std::vector<const Set*> out{&owners, &opened};
   for (const FamilySets* f : {&v4, &v6}) {
-    out.insert(out.end(), {&f->ports, &f->bound_ports, &f->restricted, &f->bound_restricted,
-                           &f->targets, &f->hairpins, &f->siblings});
+    out.insert(out.end(),
+               {&f->ports, &f->bound_ports, &f->restricted, &f->bound_restricted, &f->targets,
+                &f->hairpins, &f->siblings, &f->waiting, &f->waiting_restricted});
   }
   return out;
 }

@@ -30,6 +30,9 @@ struct FamilySets {
   Set targets;           // container : goto how its connections are masqueraded
   Set hairpins;          // container . container
   Set siblings;          // link . container
+  // Ports that another attachment of the same container, or the pod's successor, has meanwhile:
+  Set waiting;             // owner . host's address or 0 . protocol . port : container . port
+  Set waiting_restricted;  // the same : goto the owner's conditions
 };
 
 struct Layout {

@@ -23,6 +23,7 @@
 #include "portmap_config.h"
 #include "portmap_host.h"
 #include "protocol/chained.h"
+#include "protocol/record.h"
 #include "reference.h"
 
 namespace cni::portmap {
@@ -52,10 +53,66 @@ void publish(Job& job, Rollback& rollback, Changes& changes) {
   }
 }
 
+/// Addresses of the attachment that others do not have by now, and whose connections may still be
+/// redirected though the elements are gone: somebody flushed them, or a DEL was killed.
+std::vector<IpAddress> formerly_published(Host& host, const Ports& likely) {
+  std::vector<IpAddress> out;
+  for (const Target& target : likely.targets) {
+    if (host.has_nft() && nftables::is_target(host.nft(), target.container)) continue;
+    out.push_back(target.container);
+  }
+  return out;
+}
+
+void unpublish(const Request& request, const Config& conf, const std::vector<IpNet>& addresses) {
+  Host host;
+  ErrorList errors;
+  Ports likely = ports_of(conf, addresses);
+  Removed removed;
+  for (const Backend& backend : kBackends) {
+    errors.attempt(concat("unpublish ports (", backend.name, ")"), [&] {
+      Removed more = backend.remove(host, request, likely);
+      std::ranges::move(more.containers, std::back_inserter(removed.containers));
+      std::ranges::move(more.links, std::back_inserter(removed.links));
+    });
+  }
+  errors.attempt("remove the reference's nftables rules", [&] {
+    std::vector<IpAddress> known;
+    for (const IpNet& net : addresses) known.push_back(net.address);
+    reference::remove(host, request.container_id, known);
+  });
+  // After a flush nothing tells what there was but the way to the container.
+  const bool flushed = removed.containers.empty();
+  errors.attempt("cut connections", [&] {
+    if (flushed) removed.containers = formerly_published(host, likely);
+    forget_redirected(host, removed.containers);
+  });
+  errors.attempt("close the host's loopback", [&] {
+    if (flushed && !list_open_links().empty()) {
+      find_links(host, likely);
+      if (!likely.opens.empty()) removed.links.push_back(likely.opens);
+    }
+    close_loopback(host, removed.links);
+  });
+  errors.throw_if_any();
+}
+
+/// An ADD without ports, after one with some.
+void unpublish_former(const Request& request, const Result& previous) {
+  for (const record::Held& held : record::hold("portmap", request)) {
+    unpublish(request, Config::parse_leniently(request),
+              attachment_addresses(previous, request.ifname));
+    held.remove();
+  }
+}
+
 Result add(const Request& request) {
   Result previous = required_prev_result(request, "portmap");
   Config conf = Config::parse(request);
-  if (conf.mappings.empty()) return previous;
+  if (conf.mappings.empty()) {
+    unpublish_former(request, previous);
+    return previous;
+  }
   Job job(request, std::move(conf), previous);
   warn_of_unserved(job.conf, job.ports);
   if (job.ports.targets.empty()) return previous;
@@ -88,37 +145,11 @@ void check(const Request& request) {
 }
 
 void del(const Request& request) {
-  const Config conf = Config::parse_leniently(request);
   std::vector<IpNet> addresses;
   if (const auto previous = request.conf.prev_result_if_usable()) {
     addresses = attachment_addresses(*previous, request.ifname);
   }
-  Host host;
-  ErrorList errors;
-  Ports likely = ports_of(conf, addresses);
-  Removed removed;
-  for (const Backend& backend : kBackends) {
-    errors.attempt(concat("unpublish ports (", backend.name, ")"), [&] {
-      Removed more = backend.remove(host, request, likely);
-      std::ranges::move(more.containers, std::back_inserter(removed.containers));
-      std::ranges::move(more.links, std::back_inserter(removed.links));
-    });
-  }
-  errors.attempt("remove the reference's nftables rules", [&] {
-    std::vector<IpAddress> known;
-    for (const IpNet& net : addresses) known.push_back(net.address);
-    reference::remove(host, request.container_id, known);
-  });
-  errors.attempt("cut connections", [&] { forget_redirected(host, removed.containers); });
-  errors.attempt("close the host's loopback", [&] {
-    // After a flush nothing tells what was open but the way to the container.
-    if (removed.containers.empty() && !list_open_links().empty()) {
-      find_links(host, likely);
-      if (!likely.opens.empty()) removed.links.push_back(likely.opens);
-    }
-    close_loopback(host, removed.links);
-  });
-  errors.throw_if_any();
+  unpublish(request, Config::parse_leniently(request), addresses);
 }
 
 void gc(const Request& request, const OwnerSet& valid) {

@@ -94,6 +94,14 @@ TEST_CASE("portmap DEL: cuts every flow that it redirected, and no other", "[por
     less.conf = portmap_conf("");
     less.del();
   }
+  SECTION("DEL after a flush") {
+    tool("nft flush ruleset");
+    portmap.del();
+  }
+  SECTION("ADD without ports") {
+    web.publish("");
+    CHECK(elements_of("hostports4") == std::vector<std::string>{"tcp . 8081"});
+  }
   SECTION("GC") {
     Attachment any = portmap;
     any.conf = with(any.conf, "cni.dev/valid-attachments",

@@ -35,6 +35,14 @@ Attachment bare(const std::string& id, const std::string& mappings, std::string_
           .plugin = "portmap"};
 }
 
+/// Of which nobody can say that its namespace is gone: it is that of the test.
+Attachment living(const std::string& id, const std::string& mappings, std::string_view members = "",
+                  const std::string& addresses = kV4) {
+  Attachment out = bare(id, mappings, members, addresses);
+  out.netns = "/proc/self/ns/net";
+  return out;
+}
+
 }  // namespace
 
 TEST_CASE("portmap ADD: passes the result on as it came", "[portmap][add]") {
@@ -150,29 +158,29 @@ TEST_CASE("portmap ADD: again with other ports or another address replaces", "[p
 TEST_CASE("portmap ADD: a port of another container is a conflict that names it",
           "[portmap][add]") {
   const TestHost host;
-  bare("c1", kWeb).add();
+  living("c1", kWeb).add();
   const Snapshot before = host_state();
   const std::string other = R"({"address":"10.1.2.10/24"})";
   const Output output =
-      bare("c2", mapping(1, 1) + "," + mapping(5353, 1, "udp"), "", other).run("ADD");
+      living("c2", mapping(1, 1) + "," + mapping(5353, 1, "udp"), "", other).run("ADD");
   CHECK(code_of(output) == 102);
   CHECK_THAT(message_of(output), Catch::Contains("udp 5353"));
   CHECK_THAT(message_of(output), Catch::Contains("net: net1, if: eth0, id: c1"));
   CHECK(difference(before, host_state()) == "");
 
   // Other protocols, families and addresses are other ports.
-  bare("c2", mapping(5353, 1, "tcp") + "," + mapping(8080, 80, "tcp", "192.0.2.1"), "", other)
+  living("c2", mapping(5353, 1, "tcp") + "," + mapping(8080, 80, "tcp", "192.0.2.1"), "", other)
       .add();
   const Output bound =
-      bare("c3", mapping(8080, 80, "tcp", "192.0.2.1"), "", R"({"address":"10.1.2.11/24"})")
+      living("c3", mapping(8080, 80, "tcp", "192.0.2.1"), "", R"({"address":"10.1.2.11/24"})")
           .run("ADD");
   CHECK(code_of(bound) == 102);
   CHECK_THAT(message_of(bound), Catch::Contains("tcp 192.0.2.1:8080"));
-  bare("c3", mapping(8080, 80), "", R"({"address":"2001:db8::3/64"})").add();
+  living("c3", mapping(8080, 80), "", R"({"address":"2001:db8::3/64"})").add();
 
   // An ADD of c2 that fails over a conflict leaves what c2 has.
   const Snapshot both = host_state();
-  CHECK(code_of(bare("c2", mapping(8080, 1), "", other).run("ADD")) == 102);
+  CHECK(code_of(living("c2", mapping(8080, 1), "", other).run("ADD")) == 102);
   CHECK(difference(both, host_state()) == "");
 }
 
