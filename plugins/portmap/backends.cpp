@@ -25,7 +25,7 @@ std::vector<IpNet> addresses_to_publish(const Config& conf, const std::vector<Ip
   std::vector<IpNet> out;
   for (const Family family : {Family::kV4, Family::kV6}) {
     const auto first = std::ranges::find(addresses, family, &IpNet::family);
-    if (first != addresses.end() && !mappings_of(conf.mappings, family).empty()) {
+    if (first != addresses.end() && !conf.published(family).empty()) {
       out.push_back(*first);
     }
   }
@@ -169,7 +169,7 @@ Ports ports_of(const Config& conf, const std::vector<IpNet>& addresses) {
   out.snat = conf.nft_snat();
   for (const IpNet& net : addresses_to_publish(conf, addresses)) {
     out.targets.push_back({.container = net.address,
-                           .mappings = mappings_of(conf.mappings, net.family()),
+                           .mappings = conf.published(net.family()),
                            .conditions = conf.nft_conditions(net.family())});
   }
   return out;

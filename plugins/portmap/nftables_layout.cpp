@@ -280,27 +280,47 @@ std::string link_of_open_chain(std::string_view chain) {
   return std::string(chain.starts_with(kOpenPrefix) ? chain.substr(kOpenPrefix.size()) : "");
 }
 
+namespace {
+
+/// Goes on where the packet has (has not) the i-th value of the condition.
+void match(Rule& rule, const Condition& condition, std::size_t i, bool has) {
+  using Subject = Condition::Subject;
+  if (condition.subject == Subject::kInputLink) {
+    rule.match_input_name(condition.links[i], has);
+  } else if (condition.subject == Subject::kSource) {
+    has ? rule.match_source(condition.nets[i]) : rule.match_other_source(condition.nets[i]);
+  } else {
+    has ? rule.match_destination(condition.nets[i])
+        : rule.match_other_destination(condition.nets[i]);
+  }
+}
+
+}  // namespace
+
 void create_conditions(Transaction& transaction, const Layout& layout, const Owner& owner,
                        const Target& target) {
   if (target.conditions.empty()) return;
   const std::string chain = conditions_chain(owner, target.container.family());
   add_chain(transaction, layout.table, chain);
+  // Where a condition does not hold, nobody's mapping applies: accepting ends our chains.
+  const auto accept = [&](auto&& fill) {
+    Rule::append(transaction, layout.table.family, layout.table.name, chain, owner.tag(),
+                 [&](Rule& rule) {
+                   fill(rule);
+                   rule.verdict(NF_ACCEPT);
+                 });
+  };
   for (const Condition& condition : target.conditions) {
-    // Where it does not hold, nobody's mapping applies: accepting ends our chains.
-    Rule::append(
-        transaction, layout.table.family, layout.table.name, chain, owner.tag(), [&](Rule& rule) {
-          using Subject = Condition::Subject;
-          const bool holds = condition.negated;
-          if (condition.subject == Subject::kInputLink) {
-            rule.match_input_name(condition.link, holds);
-          } else if (condition.subject == Subject::kSource) {
-            holds ? rule.match_source(condition.net) : rule.match_other_source(condition.net);
-          } else {
-            holds ? rule.match_destination(condition.net)
-                  : rule.match_other_destination(condition.net);
-          }
-          rule.verdict(NF_ACCEPT);
-        });
+    const std::size_t count = std::max(condition.nets.size(), condition.links.size());
+    if (condition.negated) {
+      for (std::size_t i = 0; i < count; ++i) {
+        accept([&](Rule& rule) { match(rule, condition, i, true); });
+      }
+    } else {
+      accept([&](Rule& rule) {
+        for (std::size_t i = 0; i < count; ++i) match(rule, condition, i, false);
+      });
+    }
   }
 }
 

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::int64_t kMaxMarkBit = 31, kMaxPort = 65535;
 constexpr std::string_view kNftables = "nftables", kIptables = "iptables";
-constexpr std::string_view kBlanks = " \t\r\n";
 
 std::string lower(std::string text) {
   for (char& c : text) {
@@ -121,93 +120,6 @@ std::string_view parse_backend(const JsonRef& json, const Config& conf) {
   return kIptables;
 }
 
-std::vector<std::string> words_of(const std::vector<std::string>& tokens) {
-  std::vector<std::string> out;
-  for (const std::string& token : tokens) {
-    std::size_t at = 0;
-    while ((at = token.find_first_not_of(kBlanks, at)) != token.npos) {
-      const std::size_t end = std::min(token.find_first_of(kBlanks, at), token.size());
-      out.push_back(token.substr(at, end - at));
-      at = end;
-    }
-  }
-  return out;
-}
-
-/// The nft(8) conditions that we can say ourselves: `ip saddr [!=] NET`, `ip daddr [!=] NET` (ip6
-/// for IPv6), `iifname [!=] NAME`, any number of them.
-class ConditionParser {
- public:
-  ConditionParser(std::string key, Family family, const std::vector<std::string>& tokens)
-      : key_(std::move(key)), family_(family), words_(words_of(tokens)) {}
-
-  std::vector<Condition> parse() {
-    std::vector<Condition> out;
-    while (at_ < words_.size()) out.push_back(parse_one());
-    return out;
-  }
-
- private:
-  [[noreturn]] void fail(std::string_view what) const {
-    throw Error(ErrorCode::kInvalidConfig, concat(key_, ": ", what),
-                "the nftables backend knows \"ip saddr\", \"ip daddr\" (ip6 for IPv6) and "
-                "\"iifname\", each with \"!=\" or without, and then a value");
-  }
-
-  std::string next() {
-    if (at_ == words_.size()) fail("ends in the middle of a condition");
-    return words_[at_++];
-  }
-
-  Condition parse_one() {
-    Condition out;
-    const std::string first = next();
-    if (first == "iifname") {
-      out.subject = Condition::Subject::kInputLink;
-    } else if (first == (family_ == Family::kV4 ? "ip" : "ip6")) {
-      const std::string field = next();
-      if (field != "saddr" && field != "daddr") fail(concat("not understood: ", quote(field)));
-      out.subject =
-          field == "saddr" ? Condition::Subject::kSource : Condition::Subject::kDestination;
-    } else {
-      fail(concat("not understood: ", quote(first)));
-    }
-    std::string value = next();
-    if (value == "!=" || value == "==") {
-      out.negated = value == "!=";
-      value = next();
-    }
-    if (out.subject == Condition::Subject::kInputLink) {
-      out.link = link_name(value);
-    } else {
-      out.net = net(value);
-    }
-    return out;
-  }
-
-  std::string link_name(std::string value) const {
-    if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
-      value = value.substr(1, value.size() - 2);
-    }
-    if (interface_name_problem(value)) fail(concat("not an interface name: ", quote(value)));
-    return value;
-  }
-
-  IpNet net(const std::string& value) const {
-    auto out = IpNet::try_parse(value);
-    if (const auto address = IpAddress::try_parse(value)) out = IpNet::host(*address);
-    if (!out || out->family() != family_) {
-      fail(concat("not an address or network of its family: ", quote(value)));
-    }
-    return *out;
-  }
-
-  std::string key_;
-  Family family_;
-  std::vector<std::string> words_;
-  std::size_t at_ = 0;
-};
-
 }  // namespace
 
 std::vector<PortMapping> mappings_of(const std::vector<PortMapping>& mappings, Family family) {
@@ -242,10 +154,8 @@ Config Config::parse(const Request& request) {
   for (const JsonRef& item : mappings.items()) out.mappings.push_back(parse_mapping(item));
   require_consistent(mappings, out.mappings);
   if (out.backend == kNftables) {
-    out.nft_conditions_v4_ =
-        ConditionParser("conditionsV4", Family::kV4, out.conditions_v4).parse();
-    out.nft_conditions_v6_ =
-        ConditionParser("conditionsV6", Family::kV6, out.conditions_v6).parse();
+    out.nft_v4_ = Conditions::parse("conditionsV4", Family::kV4, out.conditions_v4);
+    out.nft_v6_ = Conditions::parse("conditionsV6", Family::kV6, out.conditions_v6);
   }
   return out;
 }
@@ -275,7 +185,15 @@ Snat Config::nft_snat() const noexcept {
 }
 
 const std::vector<Condition>& Config::nft_conditions(Family family) const noexcept {
-  return family == Family::kV4 ? nft_conditions_v4_ : nft_conditions_v6_;
+  return (family == Family::kV4 ? nft_v4_ : nft_v6_).of_packets;
+}
+
+std::vector<PortMapping> Config::published(Family family) const {
+  std::vector<PortMapping> out = mappings_of(mappings, family);
+  for (const PortCondition& condition : (family == Family::kV4 ? nft_v4_ : nft_v6_).of_ports) {
+    std::erase_if(out, [&](const PortMapping& mapping) { return !condition.holds_for(mapping); });
+  }
+  return out;
 }
 
 }  // namespace cni::portmap

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "conditions.h"
 #include "model/port_mapping.h"
 #include "ports.h"
 #include "protocol/request.h"
@@ -32,9 +33,11 @@ struct Config {
   [[nodiscard]] Snat nft_snat() const noexcept;
   /// As the nftables backend says them; none with another one.
   [[nodiscard]] const std::vector<Condition>& nft_conditions(Family family) const noexcept;
+  /// The mappings that serve the family and meet the conditions on ports.
+  [[nodiscard]] std::vector<PortMapping> published(Family family) const;
 
  private:
-  std::vector<Condition> nft_conditions_v4_, nft_conditions_v6_;
+  Conditions nft_v4_, nft_v6_;
 };
 
 /// The mappings that serve the family, without repetitions; an unspecified hostIP is none.

@@ -16,8 +16,8 @@ struct Condition {
   enum class Subject : unsigned char { kSource, kDestination, kInputLink };
   Subject subject = Subject::kSource;
   bool negated = false;
-  IpNet net;         // of the first two
-  std::string link;  // of the last
+  std::vector<IpNet> nets = {};         // of the first two: any of them
+  std::vector<std::string> links = {};  // of the last
 };
 
 /// What one address of the container gets.

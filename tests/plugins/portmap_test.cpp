@@ -122,9 +122,15 @@ TEST_CASE("portmap ADD: refuses what it cannot do, naming the place", "[portmap]
       Case{kWeb, R"("backend":"nftables","externalSetMarkChain":"X")", "[externalSetMarkChain]"},
       Case{kWeb, R"("backend":"iptables","conditionsV4":["ip","saddr","10.0.0.1"])",
            "[conditionsV4]"},
-      Case{kWeb, R"("conditionsV4":["tcp","sport","1"])", "conditionsV4: not understood: \"tcp\""},
+      Case{kWeb, R"("conditionsV4":["tcp","sport","1"])",
+           "conditionsV4: not understood: \"tcp sport\""},
       Case{kWeb, R"("conditionsV4":["ip","saddr","!="])", "conditionsV4: ends in the middle"},
       Case{kWeb, R"("conditionsV6":["ip6","daddr","10.0.0.0/8"])", "conditionsV6: not an address"},
+      Case{kWeb, R"("conditionsV4":["ip saddr 10.0.0.9-10.0.0.1"])",
+           "conditionsV4: not an address"},
+      Case{kWeb, R"("conditionsV4":["ip saddr { 10.0.0.1 10.0.0.2 }"])", "neither a comma nor"},
+      Case{kWeb, R"("conditionsV4":["ip saddr { 10.0.0.1,"])", "ends in the middle"},
+      Case{kWeb, R"("conditionsV4":["tcp dport 80-x"])", "conditionsV4: not a port"},
       Case{kWeb, R"("conditionsV4":["ip saddr 10.0.0.1; drop"])", "conditionsV4: not an address"});
   INFO(one.text);
   const Output output = bare("c1", one.mappings, one.members).run("ADD");

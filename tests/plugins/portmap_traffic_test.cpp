@@ -377,6 +377,30 @@ TEST_CASE("portmap: conditions hold for the attachment's own ports", "[portmap][
     CHECK(tcp(outside, web, kHostV4) == OutsideHost::kV4);
     CHECK_FALSE(tcp(outside, web, kHostV6, kBrief));
   }
+  SECTION("a set of sources") {
+    web.publish(kWeb, R"("conditionsV4":["ip","saddr","!=","{ 192.0.2.2, 10.9.0.1-10.9.0.6 }"])");
+    CHECK_FALSE(tcp(outside, web, kHostV4, kBrief));
+    tool("ip addr del 192.0.2.2/24 dev uplink", &outside);
+    CHECK(tcp(outside, web, kHostV4) == Seen("192.0.2.3"));
+  }
+  SECTION("a range that it must be in") {
+    web.publish(kWeb, R"("conditionsV4":["ip saddr { 192.0.2.3-192.0.2.9, 10.0.0.0/8 }"])");
+    CHECK_FALSE(tcp(outside, web, kHostV4, kBrief));
+    tool("ip addr del 192.0.2.2/24 dev uplink", &outside);
+    CHECK(tcp(outside, web, kHostV4) == Seen("192.0.2.3"));
+  }
+  SECTION("a set of links") {
+    web.publish(kWeb, R"("conditionsV4":["meta iifname { \"uplink\", eth9 }"])");
+    CHECK(tcp(outside, web, kHostV4) == OutsideHost::kV4);
+    CHECK_FALSE(tcp(host.host.net(), web, "127.0.0.1", kBrief));
+  }
+  SECTION("ports") {
+    const Attachment attachment =
+        web.publish(kWeb, R"("conditionsV4":["tcp dport { 8080-8089, 443 }"])");
+    CHECK(elements_of("hostports4") == std::vector<std::string>{"tcp . 8080"});
+    CHECK(tcp(outside, web, kHostV4) == OutsideHost::kV4);
+    CHECK(attachment.run("CHECK").ok());
+  }
   SECTION("a link") {
     web.publish(kWeb, R"("conditionsV4":["iifname","!=","uplink"])");
     CHECK_FALSE(tcp(outside, web, kHostV4, kBrief));
