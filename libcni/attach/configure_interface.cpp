@@ -49,7 +49,8 @@ std::vector<KernelRoute> kernel_routes(const Result& result, int ifindex) {
   std::vector<Route> seen;
   std::vector<KernelRoute> out;
   for (Route route : result.routes) {
-    if (!route.gw) route.gw = gateways[route.dst.address.is_v4() ? 0 : 1];
+    const bool direct = route.scope == netlink::kScopeLink;
+    if (!route.gw && !direct) route.gw = gateways[route.dst.address.is_v4() ? 0 : 1];
     if (std::ranges::find(seen, route) != seen.end()) continue;
     seen.push_back(route);
     out.push_back({.dst = route.dst,
@@ -60,7 +61,8 @@ std::vector<KernelRoute> kernel_routes(const Result& result, int ifindex) {
                    .scope = route.scope,
                    .mtu = route.mtu,
                    .advmss = route.advmss,
-                   .source = {}});
+                   .source = {},
+                   .made_by_kernel = false});
   }
   return out;
 }

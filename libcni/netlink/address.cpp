@@ -31,6 +31,7 @@ Message address_message(std::uint16_t type, unsigned flags, int ifindex, const I
 
 bool Address::is_tentative() const noexcept { return (flags & IFA_F_TENTATIVE) != 0; }
 bool Address::dad_failed() const noexcept { return (flags & IFA_F_DADFAILED) != 0; }
+bool Address::is_permanent() const noexcept { return (flags & IFA_F_PERMANENT) != 0; }
 
 std::vector<Address> list_addresses(Socket& socket, int ifindex, std::optional<Family> family) {
   Message message(RTM_GETADDR, 0, concat("list addresses of link ", ifindex));
@@ -54,7 +55,8 @@ std::vector<Address> list_addresses(Socket& socket, int ifindex, std::optional<F
         if (bytes.size() != (v4 ? 4U : 16U)) return;
         out.push_back(
             {{IpAddress::from_bytes(v4 ? Family::kV4 : Family::kV6, bytes), info.ifa_prefixlen},
-             attributes.u32(IFA_FLAGS, info.ifa_flags)});
+             attributes.u32(IFA_FLAGS, info.ifa_flags),
+             info.ifa_scope});
       });
   return out;
 }

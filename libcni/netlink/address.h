@@ -14,8 +14,10 @@ namespace cni::netlink {
 struct Address {
   IpNet net;
   unsigned flags = 0;  // IFA_F_*
+  unsigned scope = 0;  // RT_SCOPE_*
   [[nodiscard]] bool is_tentative() const noexcept;
   [[nodiscard]] bool dad_failed() const noexcept;
+  [[nodiscard]] bool is_permanent() const noexcept;
 };
 
 /// Of one link, of both families or one. For one the kernel need not wait for the lock of all

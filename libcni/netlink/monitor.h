@@ -11,6 +11,8 @@
 /// Waiting for the kernel, by its events, within the verb's deadline.
 namespace cni::netlink {
 
+inline constexpr unsigned kLinkEvents = 1;  // RTNLGRP_LINK
+
 /// What the kernel tells of one group (RTNLGRP_*) in one namespace, from its making on.
 class Monitor {
  public:

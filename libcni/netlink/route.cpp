@@ -30,6 +30,7 @@ KernelRoute parse_route(const rtmsg& info, const Attributes& attributes) {
   out.table = attributes.u32(RTA_TABLE, info.rtm_table);
   out.metric = attributes.u32(RTA_PRIORITY);
   out.scope = info.rtm_scope;
+  out.made_by_kernel = info.rtm_protocol == RTPROT_KERNEL || info.rtm_protocol == RTPROT_RA;
   const Attributes metrics = attributes.nested(RTA_METRICS);
   out.mtu = metrics.u32(RTAX_MTU);
   out.advmss = metrics.u32(RTAX_ADVMSS);

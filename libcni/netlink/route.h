@@ -11,7 +11,7 @@
 
 namespace cni::netlink {
 
-inline constexpr unsigned kMainTable = 254;
+inline constexpr unsigned kMainTable = 254, kLocalTable = 255;
 inline constexpr unsigned kScopeUniverse = 0, kScopeLink = 253, kScopeHost = 254;
 
 /// A unicast route of the kernel, in the namespace of the socket that asked.
@@ -25,6 +25,7 @@ struct KernelRoute {
   unsigned mtu = 0;     // bytes, 0: not set
   unsigned advmss = 0;  // bytes, 0: not set
   std::optional<IpAddress> source;
+  bool made_by_kernel = false;  // or from a router advertisement; told, not asked for
 };
 
 /// What a route to the same destination with the same metric means: it may have another gateway and
