@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# cni_add_test(NAME LABEL label [SECOND_KERNEL] [TIMEOUT s] [LIBRARIES lib...] [DEPENDS target...]
-#   SOURCES file...)
+# cni_add_test(NAME LABEL label [SECOND_KERNEL] [USER_MODE] [TIMEOUT s] [LIBRARIES lib...]
+#   [DEPENDS target...] SOURCES file...)
 #   A Catch2 program; every case becomes one ctest, run in its own process. Exit status 77 means
-#   skipped. SECOND_KERNEL: tools/test runs it under Debian's stock kernel too, emulated, five to
-#   twenty times slower, but for the cases with the tag [one-kernel]: those that would take minutes.
+#   skipped: what is skipped for want of a kernel feature, tools/test runs under another kernel.
+#   USER_MODE: that is user-mode Linux, quick, but without nf_tables of ip and inet; else Debian's
+#   stock kernel, emulated. SECOND_KERNEL: its cases with the tag [each-kernel] run under the stock
+#   kernel in every tools/test, and all of them with --all-kernels.
 find_package(Catch2 REQUIRED)
 include(Catch)
 
@@ -15,7 +17,8 @@ if(Catch2_VERSION VERSION_GREATER_EQUAL 3)
 endif()
 
 function(cni_add_test name)
-  cmake_parse_arguments(arg "SECOND_KERNEL" "LABEL;TIMEOUT" "SOURCES;LIBRARIES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(arg "SECOND_KERNEL;USER_MODE" "LABEL;TIMEOUT" "SOURCES;LIBRARIES;DEPENDS"
+    ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
@@ -33,14 +36,17 @@ function(cni_add_test name)
   endif()
   set(properties SKIP_RETURN_CODE 77 TIMEOUT ${arg_TIMEOUT} LABELS)
   set(discovery TEST_PREFIX "${name}: " DISCOVERY_MODE PRE_TEST)
-  # One label, since catch_discover_tests takes no list; ctest -L finds either word in it.
-  set(both "${arg_LABEL}, second-kernel")
-  if(arg_SECOND_KERNEL)
-    catch_discover_tests(${name} TEST_SPEC "~[one-kernel]" ${discovery}
-      PROPERTIES ${properties} "${both}")
-    catch_discover_tests(${name} TEST_SPEC "[one-kernel]" ${discovery}
-      PROPERTIES ${properties} "${arg_LABEL}")
-  else()
-    catch_discover_tests(${name} ${discovery} PROPERTIES ${properties} "${arg_LABEL}")
+  # One label, since catch_discover_tests takes no list; ctest -L finds each word in it.
+  set(label "${arg_LABEL}")
+  if(arg_USER_MODE)
+    string(APPEND label ", user-mode")
   endif()
+  if(NOT arg_SECOND_KERNEL)
+    catch_discover_tests(${name} ${discovery} PROPERTIES ${properties} "${label}")
+    return()
+  endif()
+  catch_discover_tests(${name} TEST_SPEC "~[each-kernel]" ${discovery}
+    PROPERTIES ${properties} "${label}, second-kernel")
+  catch_discover_tests(${name} TEST_SPEC "[each-kernel]" ${discovery}
+    PROPERTIES ${properties} "${label}, second-kernel, each-kernel")
 endfunction()

@@ -35,7 +35,7 @@ std::string with_previous(const std::string& ips) {
 
 }  // namespace
 
-TEST_CASE("static ADD: what the configuration says", "[static]") {
+TEST_CASE("static ADD: what the configuration says", "[static][each-kernel]") {
   const Outcome outcome = call("ADD", conf(kTwo));
   REQUIRE(outcome.addresses() == Strings{"10.1.0.5/24", "fd00::5/64"});
   const cni::Json json = outcome.json();
@@ -124,7 +124,7 @@ TEST_CASE("static: GC and STATUS", "[static]") {
   REQUIRE(call("STATUS", conf(R"({"addresses":[{"address":"x"}]})")).code() == 50);
 }
 
-TEST_CASE("static oracle: same results", "[static][oracle][one-kernel]") {
+TEST_CASE("static oracle: same results", "[static][oracle]") {
   cni::test::require_file(reference_plugin("static"));
   const auto* version = GENERATE("0.2.0", "0.3.1", "0.4.0");
   const auto* args =

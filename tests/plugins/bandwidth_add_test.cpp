@@ -54,7 +54,7 @@ std::string member(const cni::Json& result, std::size_t index, std::string_view 
 
 }  // namespace
 
-TEST_CASE("bandwidth ADD: what is in the kernel and in the result", "[bandwidth]") {
+TEST_CASE("bandwidth ADD: what is in the kernel and in the result", "[bandwidth][each-kernel]") {
   const VethHost on;
   tool("ip link set host0 mtu 1400");
   const cni::Json result = on.chained("bandwidth", kBothWays).add();

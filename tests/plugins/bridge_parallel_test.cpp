@@ -48,8 +48,7 @@ Process flap_links() {
 
 }  // namespace
 
-TEST_CASE("bridge in parallel: 200 containers come and go while links flap",
-          "[bridge][parallel][one-kernel]") {
+TEST_CASE("bridge in parallel: 200 containers come and go while links flap", "[bridge][parallel]") {
   const TestHost host;
   host.enable_forwarding();
   host.net().set_sysctl("net/ipv6/conf/default/accept_dad", "0");
@@ -106,8 +105,7 @@ TEST_CASE("bridge in parallel: 200 containers come and go while links flap",
   }
 }
 
-TEST_CASE("bridge in parallel: first ADDs agree on one bridge and one MAC",
-          "[bridge][parallel][one-kernel]") {
+TEST_CASE("bridge in parallel: first ADDs agree on one bridge and one MAC", "[bridge][parallel]") {
   const TestHost host;
   const TestSandbox a("a"), b("b"), c("c");
   const std::string conf = bridge_conf(kDualStack);
@@ -136,8 +134,7 @@ TEST_CASE("bridge in parallel: first ADDs agree on one bridge and one MAC",
   }
 }
 
-TEST_CASE("bridge in parallel: ADD and GC of an otherwise empty network",
-          "[bridge][parallel][one-kernel]") {
+TEST_CASE("bridge in parallel: ADD and GC of an otherwise empty network", "[bridge][parallel]") {
   const TestHost host;
   const TestSandbox a("a");
   const Attachment attachment{.conf = bridge_conf(kDualStack), .netns = a.path()};

@@ -94,7 +94,7 @@ Output gc(const std::string& bus, const std::vector<std::string>& valid) {
 }  // namespace
 
 TEST_CASE("firewalld: sources come with ADD and go with DEL, through a reload",
-          "[firewall][firewalld][one-kernel]") {
+          "[firewall][firewalld]") {
   const TestHost host;
   const Firewalld firewalld(host);
   const std::string zone = GENERATE("trusted", "internal");
@@ -125,8 +125,7 @@ TEST_CASE("firewalld: sources come with ADD and go with DEL, through a reload",
   CHECK(a.firewall("DEL").ok());
 }
 
-TEST_CASE("firewalld: DEL and GC find the sources without prevResult",
-          "[firewall][firewalld][one-kernel]") {
+TEST_CASE("firewalld: DEL and GC find the sources without prevResult", "[firewall][firewalld]") {
   const TestHost host;
   const Firewalld firewalld(host);
   const std::string& bus = firewalld.variable();
@@ -173,7 +172,7 @@ TEST_CASE("firewalld: an address that somebody else has by now stays", "[firewal
   CHECK_FALSE(is_source(firewalld, "10.1.2.3"));
 }
 
-TEST_CASE("firewalld: a failed ADD leaves no source", "[firewall][firewalld][one-kernel]") {
+TEST_CASE("firewalld: a failed ADD leaves no source", "[firewall][firewalld]") {
   const TestHost host;
   const Firewalld firewalld(host);
   const std::string& bus = firewalld.variable();
@@ -196,8 +195,7 @@ TEST_CASE("firewalld: a failed ADD leaves no source", "[firewall][firewalld][one
   CHECK_THAT(message_of(no_zone), contains("INVALID_ZONE"));
 }
 
-TEST_CASE("firewalld: what the reference made is checked and removed",
-          "[firewall][oracle][one-kernel]") {
+TEST_CASE("firewalld: what the reference made is checked and removed", "[firewall][oracle]") {
   require_reference("firewall");
   const TestHost host;
   const Firewalld firewalld(host);

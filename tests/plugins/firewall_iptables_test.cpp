@@ -126,7 +126,7 @@ TEST_CASE("firewall iptables: a policy's chains stand above the acceptance", "[f
 }
 
 TEST_CASE("firewall iptables: CHECK notices what is missing and makes nothing",
-          "[firewall][check][one-kernel]") {
+          "[firewall][check]") {
   const TestHost host;
   host.net().set_sysctl("net/ipv6/conf/default/accept_dad", "0");
   const Pod pod({.firewall = kIsolated}, "a");

@@ -115,7 +115,7 @@ TEST_CASE("firewall connectivity: the iptables backend where iptables drops",
   verify_all(on);
 }
 
-TEST_CASE("firewall connectivity: firewalld", "[firewall][matrix][one-kernel]") {
+TEST_CASE("firewall connectivity: firewalld", "[firewall][matrix]") {
   const std::string policy = GENERATE("open", "same-bridge", "isolated");
   const TestHost host;
   const Firewalld firewalld(host);

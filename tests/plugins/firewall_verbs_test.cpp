@@ -159,7 +159,7 @@ TEST_CASE("firewall ADD: without an interface on the host, by address", "[firewa
 }
 
 TEST_CASE("firewall DEL: leaves nothing of the attachment, with or without prevResult",
-          "[firewall][del][one-kernel]") {
+          "[firewall][del]") {
   const TestHost host;
   drop_like_docker();
   const Network network{.firewall = GENERATE(std::string(), kIsolated, kSameBridge)};
@@ -187,7 +187,8 @@ TEST_CASE("firewall DEL: leaves nothing of the attachment, with or without prevR
   CHECK(difference(effective(none), effective(rules())) == "");
 }
 
-TEST_CASE("firewall policies: the last one of a bridge takes its part along", "[firewall][del]") {
+TEST_CASE("firewall policies: the last one of a bridge takes its part along",
+          "[firewall][del][each-kernel]") {
   const TestHost host;
   const Network same{.firewall = kSameBridge};
   const Network isolated{.firewall = kIsolated};
@@ -206,7 +207,7 @@ TEST_CASE("firewall policies: the last one of a bridge takes its part along", "[
   CHECK_FALSE(rules().mentions("cni0"));
 }
 
-TEST_CASE("firewall CHECK: notices what is missing or changed", "[firewall][check][one-kernel]") {
+TEST_CASE("firewall CHECK: notices what is missing or changed", "[firewall][check]") {
   const TestHost host;
   host.net().set_sysctl("net/ipv6/conf/default/accept_dad", "0");
   drop_like_docker();

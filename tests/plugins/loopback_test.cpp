@@ -29,7 +29,7 @@ Attachment loopback(const TestSandbox& sandbox, std::string_view version = "1.1.
 
 }  // namespace
 
-TEST_CASE("loopback ADD: sets lo up, CHECK sees it, DEL takes it down", "[loopback]") {
+TEST_CASE("loopback ADD: sets lo up, CHECK sees it, DEL takes it down", "[loopback][each-kernel]") {
   const TestHost host;
   const TestSandbox sandbox("c1");
   const Snapshot before = snapshot_host();

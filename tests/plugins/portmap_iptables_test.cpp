@@ -254,8 +254,7 @@ TEST_CASE("portmap iptables: DEL and GC", "[portmap][iptables]") {
   attachment.del();
 }
 
-TEST_CASE("portmap iptables: CHECK names what was changed",
-          "[portmap][iptables][check][one-kernel]") {
+TEST_CASE("portmap iptables: CHECK names what was changed", "[portmap][iptables][check]") {
   const IptablesHost host;
   const Container web("web");
   const Attachment attachment = web.publish(kWeb, kIptables);
@@ -297,8 +296,7 @@ TEST_CASE("portmap iptables: ADDs at once on a fresh host", "[portmap][iptables]
   CHECK(saved.find(jump) == saved.rfind(jump));
 }
 
-TEST_CASE("portmap iptables: the same rules as the reference",
-          "[portmap][iptables][oracle][one-kernel]") {
+TEST_CASE("portmap iptables: the same rules as the reference", "[portmap][iptables][oracle]") {
   require_reference("portmap");
   const IptablesHost host;
   const Container web("web");
@@ -332,7 +330,7 @@ TEST_CASE("portmap iptables: the same rules as the reference",
 }
 
 TEST_CASE("portmap: CHECKs, DELetes and collects what the reference made with iptables",
-          "[portmap][iptables][oracle][one-kernel]") {
+          "[portmap][iptables][oracle]") {
   require_reference("portmap");
   const IptablesHost host;
   const Container web("web");

@@ -67,8 +67,7 @@ TEST_CASE("portmap: bridge and portmap of many containers at once", "[portmap][p
   CHECK(difference(before, snapshot_host().only("link nft")) == "");
 }
 
-TEST_CASE("portmap: of two that want one port at once, one gets it",
-          "[portmap][parallel][one-kernel]") {
+TEST_CASE("portmap: of two that want one port at once, one gets it", "[portmap][parallel]") {
   const PortHost host;
   const Container one("one");
   const Container two("two");

@@ -410,7 +410,7 @@ TEST_CASE("portmap: conditions hold for the attachment's own ports", "[portmap][
   CHECK(tcp_peer_seen({outside, other.net(), kHostV4, 8081, kTrafficPatience, 80}).has_value());
 }
 
-TEST_CASE("portmap: after DEL the port is the host's again", "[portmap][traffic]") {
+TEST_CASE("portmap: after DEL the port is the host's again", "[portmap][traffic][each-kernel]") {
   const PortHost host;
   const Container web("web");
   web.publish(kWeb).del();

@@ -35,7 +35,8 @@ void install_allow_list(std::string_view content) {
 
 }  // namespace
 
-TEST_CASE("tuning ADD: attributes of the interface, in the kernel and in the result", "[tuning]") {
+TEST_CASE("tuning ADD: attributes of the interface, in the kernel and in the result",
+          "[tuning][each-kernel]") {
   const VethHost on;
   const cni::Json result =
       on.chained("tuning", R"("mac":"C2-11-00-00-00-09","mtu":1400,"promisc":true,)"
@@ -164,7 +165,7 @@ TEST_CASE("tuning ADD: nothing to do opens nothing", "[tuning]") {
   CHECK_FALSE(std::filesystem::exists("/run/cni"));
 }
 
-TEST_CASE("tuning ADD: a failed one leaves everything as it was", "[tuning][one-kernel]") {
+TEST_CASE("tuning ADD: a failed one leaves everything as it was", "[tuning]") {
   const VethHost on;
   const Snapshot host = snapshot_host(), container = snapshot_network(on.sandbox.net());
   const auto [members, code, text] = GENERATE(table<std::string, int, std::string>(

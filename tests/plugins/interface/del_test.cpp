@@ -11,7 +11,7 @@
 using namespace cni::test;  // NOLINT(google-build-using-namespace): the vocabulary of tests
 using cni::concat;
 
-TEST_CASE("interface DEL: nothing of the attachment is left", "[interface][del]") {
+TEST_CASE("interface DEL: nothing of the attachment is left", "[interface][del][each-kernel]") {
   const SubjectHost on;
   on.attachment().del();  // without any ADD
   CHECK(on.leftovers() == "");
