@@ -107,6 +107,12 @@ bool is_absent(const Answer& answer) {
                             answer.refusal->name == "org.freedesktop.DBus.Error.NameHasNoOwner");
 }
 
+/// The bus or firewalld does not let this caller do it.
+bool is_forbidden(const Answer& answer) {
+  return answer.refusal && (answer.refusal->name == "org.freedesktop.DBus.Error.AccessDenied" ||
+                            answer.refusal->name.find("NotAuthorized") != std::string::npos);
+}
+
 [[noreturn]] void not_running() {
   throw Error(ErrorCode::kNotAvailable, "firewalld is not running",
               concat("nobody owns ", kName, " on the system's message bus"));
@@ -128,12 +134,14 @@ SystemBus connect() {
   return *std::move(bus);
 }
 
-/// True when the source is gone, or was not there.
-void remove_source(SystemBus& bus, const std::string& zone, const std::string& address) {
+/// Gone counts as removed; what is not recorded, and may not be asked for, is not ours.
+void remove_source(SystemBus& bus, const std::string& zone, const std::string& address,
+                   bool recorded = true) {
   const Answer answer = call_zone(bus, "removeSource", zone, address);
   // An administrator has put it into another zone, or removed the zone, meanwhile.
   const bool gone = says(answer, "UNKNOWN_SOURCE") || says(answer, "ZONE_CONFLICT") ||
-                    says(answer, "INVALID_ZONE") || is_absent(answer);
+                    says(answer, "INVALID_ZONE") || is_absent(answer) ||
+                    (!recorded && is_forbidden(answer));
   if (answer.refusal && !gone) {
     refused(concat("cannot remove source ", address, " from zone ", quote(zone)), answer);
   }
@@ -146,7 +154,7 @@ void remove_all(const std::vector<Record>& records) {
   ErrorList errors;
   for (const Record& record : records) {
     errors.attempt("remove a source of firewalld", [&] {
-      if (bus) remove_source(*bus, record.zone, record.address);
+      if (bus) remove_source(*bus, record.zone, record.address, !record.label.empty());
       delete_record(record.address);
     });
   }
@@ -163,14 +171,16 @@ bool is_source(SystemBus& bus, const std::string& zone, const std::string& addre
 
 void add_source(SystemBus& bus, const Record& record, Rollback& rollback) {
   const auto old = find_record(record.address);
+  // Shared with the undo: what was refused is not there.
+  const auto refusal = std::make_shared<bool>(false);
   const bool known = old && old->tag() == record.tag() && old->zone == record.zone;
   if (old && old->tag() != record.tag()) {
     log::warn(concat("source ", record.address, " of firewalld belonged to ", quote(old->label),
                      ": replaced"));
   }
   if (!known) {
-    rollback.on_failure("remove a source of firewalld", [&bus, record] {
-      remove_source(bus, record.zone, record.address);
+    rollback.on_failure("remove a source of firewalld", [&bus, record, refusal] {
+      if (!*refusal) remove_source(bus, record.zone, record.address);
       delete_record(record.address);
     });
     // First: what is there and not recorded would never be found again.
@@ -178,6 +188,7 @@ void add_source(SystemBus& bus, const Record& record, Rollback& rollback) {
   }
   const Answer answer = call_zone(bus, "addSource", record.zone, record.address);
   if (answer.refusal && !says(answer, "ZONE_ALREADY_SET")) {
+    *refusal = true;
     refused(concat("cannot add source ", record.address, " to zone ", quote(record.zone)), answer);
   }
 }
@@ -187,7 +198,11 @@ void add_source(SystemBus& bus, const Record& record, Rollback& rollback) {
 bool is_running(bool expected) {
   try {
     auto bus = SystemBus::connect(expected ? std::nullopt : std::optional(kProbePatience));
-    return bus && bus->has_owner(kName);
+    if (!bus || !bus->has_owner(kName)) return false;
+    const Answer answer = call_zone(*bus, "querySource", "trusted", "127.0.0.1");
+    if (!is_forbidden(answer)) return true;
+    log::error(concat("firewalld refuses what it is asked: ", answer.refusal->text));
+    return false;
   } catch (const Error& error) {
     if (expected) throw;
     log::warn(concat("taken for a host without firewalld: ", error.what()));

@@ -17,8 +17,9 @@
 /// wait is longer than the verb's deadline.
 namespace cni::firewall::firewalld {
 
-/// Whether firewalld is on the bus. A bus that does not answer throws Error{kTryAgain} where
-/// firewalld is `expected`; else it is waited for two seconds, and counts as none.
+/// Whether firewalld is on the bus and answers this caller. A bus that does not answer throws
+/// Error{kTryAgain} where firewalld is `expected`; else it is waited for two seconds, and counts as
+/// none.
 [[nodiscard]] bool is_running(bool expected);
 /// Throws Error{kNotAvailable} when there is no bus, or no firewalld on it.
 void require_running();

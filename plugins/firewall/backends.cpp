@@ -7,6 +7,7 @@
 #include "accept_firewalld.h"
 #include "accept_iptables.h"
 #include "accept_nftables.h"
+#include "base/error.h"
 #include "base/log.h"
 #include "host/xtables.h"
 #include "place.h"
@@ -42,6 +43,23 @@ std::string zone_of_reference(Leaving leaving) {
   if (!leaving.conf.backend.empty() || !leaving.host.has_nft()) return {};
   const auto filters = list_forward_filters(leaving.host.nft());
   return std::ranges::any_of(filters, is_firewalld) ? leaving.conf.zone : std::string{};
+}
+
+/// Whether firewalld's rules are in this network namespace: its daemon may be in another.
+bool has_rules_of_firewalld(Host& host, const std::vector<ForwardFilter>& filters) {
+  return std::ranges::any_of(filters, is_firewalld) ||
+         xtables::may_have_chain(host, Family::kV4, "filter", "FORWARD_direct");
+}
+
+void add_to_firewalld(Job& job) {
+  firewalld::require_running();
+  const auto filters =
+      job.host.has_nft() ? list_forward_filters(job.host.nft()) : std::vector<ForwardFilter>{};
+  if (!has_rules_of_firewalld(job.host, filters)) {
+    throw Error(ErrorCode::kNotAvailable, "firewalld's rules are not in this network namespace",
+                "its daemon runs in another one, and cannot accept anything here");
+  }
+  firewalld::add(job.owner, job.addresses, job.conf.zone);
 }
 
 constexpr Backend kNftables{
@@ -100,7 +118,7 @@ constexpr Backend kIptables{
 constexpr Backend kFirewalld{
     .name = "firewalld",
     .tells = ForwardFilter::Kind::kFirewalld,
-    .add = [](Job& job, Rollback&) { firewalld::add(job.owner, job.addresses, job.conf.zone); },
+    .add = [](Job& job, Rollback&) { add_to_firewalld(job); },
     .check = [](Job& job, bool) { firewalld::check(job.owner, job.addresses, job.conf.zone); },
     .remove =
         [](Leaving leaving, const Owner& owner, const std::vector<IpAddress>& addresses) {
@@ -109,15 +127,25 @@ constexpr Backend kFirewalld{
     .collect = [](Leaving, std::string_view network,
                   const Keep& keep) { firewalld::collect(network, keep); },
     .remove_unused = [](Leaving) {},
-    .require_usable = [](Host&) { firewalld::require_running(); },
+    .require_usable =
+        [](Host&) {
+          try {
+            firewalld::require_running();
+          } catch (const Error& error) {  // also: a bus that does not answer in time
+            throw Error(ErrorCode::kNotAvailable, error.msg(), error.details());
+          }
+        },
     .isolates_with_nft = [](Host&, Policy) { return true; }};
 
-/// Without a backend in the configuration: firewalld where it runs, for nobody else can accept for
-/// it; iptables' programs where its older variant has the filter table, which only they can change;
-/// else we ourselves.
+/// Without a backend in the configuration: firewalld where its rules are and it does what it is
+/// asked, for nobody else can accept for it; iptables' programs where its older variant has the
+/// filter table, which only they can change; else we ourselves.
 std::string_view choose(Host& host, const std::vector<ForwardFilter>& filters) {
   if (!host.has_nft()) return kIptables.name;
-  if (firewalld::is_running(std::ranges::any_of(filters, is_firewalld))) return kFirewalld.name;
+  if (has_rules_of_firewalld(host, filters) &&
+      firewalld::is_running(std::ranges::any_of(filters, is_firewalld))) {
+    return kFirewalld.name;
+  }
   const bool legacy = std::ranges::any_of(xtables::kFamilies, [](Family family) {
     return xtables::may_have_legacy_table(family, "filter");
   });

@@ -28,7 +28,17 @@ namespace {
 constexpr std::string_view kName = "firewall";
 
 std::string obstacle_text(const ForwardFilter& filter) {
+  if (filter.kind == ForwardFilter::Kind::kFirewalld) {
+    return concat("firewalld (", filter.text(), ") rejects what none of its zones accepts, and is ",
+                  "not told to accept the containers");
+  }
   return concat(filter.text(), " drops forwarded packets, and cannot be told to accept some");
+}
+
+/// A backend that is named says that the administrator knows of other tables; not that firewalld,
+/// which could be told, need not be.
+bool is_known(const Config& conf, const ForwardFilter& filter) {
+  return !conf.backend.empty() && filter.kind != ForwardFilter::Kind::kFirewalld;
 }
 
 /// Whether our own tables keep the containers apart.
@@ -47,7 +57,10 @@ void remove_others(Job& job, const Backend& backend) {
 Result make(const Request& request, bool again) {
   Job job(request);
   const auto [backend, obstacles] = plan(job.host, job.conf);
-  for (const ForwardFilter& filter : obstacles) log::warn(obstacle_text(filter));
+  for (const ForwardFilter& filter : obstacles) {
+    is_known(job.conf, filter) ? log::warn(obstacle_text(filter))
+                               : log::error(obstacle_text(filter));
+  }
   Rollback rollback;
   const bool isolates = isolates_with_nft(job, *backend);
   if (isolates) {
@@ -142,12 +155,13 @@ void status(const Request& request) {
   if (host.has_nft() || planned.backend->isolates_with_nft(host, policy)) {
     require_possible("nf_tables", [&] { isolation::probe(host.nft(), policy); });
   }
-  // A backend that is named says that the administrator knows.
-  if (!conf.backend.empty()) return;
   for (const ForwardFilter& filter : planned.obstacles) {
+    if (is_known(conf, filter)) continue;
     throw Error(ErrorCode::kNotAvailable, obstacle_text(filter),
-                "if its own rules accept the containers' packets, say so with \"backend\": "
-                "\"nftables\"");
+                filter.kind == ForwardFilter::Kind::kFirewalld
+                    ? "leave out \"backend\", or set it to \"firewalld\""
+                    : "if its own rules accept the containers' packets, say so with \"backend\": "
+                      "\"nftables\"");
   }
 }
 

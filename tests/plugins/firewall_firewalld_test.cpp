@@ -7,6 +7,7 @@
 
 #include <cstring>
 
+#include "base/atomic_file.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "plugins/firewall_fixture.h"
@@ -255,7 +256,7 @@ TEST_CASE("firewalld: a bus that never answers ends in time", "[firewall][firewa
   CHECK_THAT(message_of(output), contains("/silent"));
 }
 
-TEST_CASE("firewalld: where it is not known to be, a silent bus is passed over",
+TEST_CASE("firewalld: where none of its rules is, a silent bus is not asked",
           "[firewall][firewalld]") {
   const TestHost host;
   const SilentBus bus(host, 8);
@@ -266,7 +267,7 @@ TEST_CASE("firewalld: where it is not known to be, a silent bus is passed over",
   const Output output = attachment.run("ADD");
   INFO(output.text());
   CHECK(output.ok());
-  CHECK_THAT(output.err, contains("without firewalld"));
+  CHECK(output.err.empty());
   CHECK(attachment.run("DEL").ok());
 }
 
@@ -281,4 +282,63 @@ TEST_CASE("firewalld: its table without its daemon is somebody else's", "[firewa
   const Output output = call("STATUS", firewall_conf(""), bus.variable());
   CHECK(code_of(output) == 50);
   CHECK_THAT(message_of(output), contains("table inet firewalld"));
+}
+
+TEST_CASE("firewalld: another backend, that cannot help, is no secret", "[firewall][firewalld]") {
+  const TestHost host;
+  const Firewalld firewalld(host);
+  const std::string backend = GENERATE("iptables", "nftables");
+  const std::string members = concat(R"("backend":")", backend, "\"");
+  const Pod a({.firewall = members}, "a", {firewalld.variable()});
+  const Output output = a.firewall("ADD");
+  CHECK(output.ok());
+  CHECK_THAT(output.err, Catch::Contains("firewalld"));
+  const Output status = call("STATUS", firewall_conf(members), firewalld.variable());
+  CHECK(code_of(status) == 50);
+  CHECK_THAT(message_of(status), Catch::Contains("firewalld"));
+}
+
+TEST_CASE("firewalld: one whose rules are in another namespace is none", "[firewall][firewalld]") {
+  const TestHost host;
+  const Firewalld firewalld(host);
+  const TestSandbox elsewhere("elsewhere");
+  const Pod a({}, "a", {firewalld.variable()});
+  const auto there = [&](std::string_view verb) {
+    Command command = a.command(verb);
+    command.net = &elsewhere.net();
+    return run(command);
+  };
+  CHECK(there("ADD").ok());
+  CHECK_FALSE(is_source(firewalld, a.v4()));
+  CHECK(there("CHECK").ok());
+  CHECK(there("DEL").ok());
+  const Pod named({.firewall = kExplicit}, "b", {firewalld.variable()});
+  Command command = named.command("ADD");
+  command.net = &elsewhere.net();
+  CHECK(code_of(run(command)) == 50);
+}
+
+TEST_CASE("firewalld: one that refuses us is none, and leaves nothing to undo",
+          "[firewall][firewalld]") {
+  const TestHost host;
+  const Firewalld firewalld(host);
+  const std::string conf = concat(host.scratch(), "/bus.conf");
+  std::string text = tool(concat("cat ", conf));
+  text.insert(text.rfind("</policy>"),
+              R"(<deny send_interface="org.fedoraproject.FirewallD1.zone"/>)");
+  cni::write_file_atomically(conf, text, 0644);
+  const Output reloaded =
+      run({.argv = {"dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.DBus", "/",
+                    "org.freedesktop.DBus.ReloadConfig"},
+           .env = {firewalld.variable()}});
+  REQUIRE(reloaded.ok());
+  const Pod a({}, "a", {firewalld.variable()});
+  const Output output = a.firewall("ADD");
+  INFO(output.text());
+  CHECK(output.ok());
+  CHECK_THAT(output.err, Catch::Contains("firewalld"));
+  CHECK(a.firewall("DEL").ok());
+  const Pod named({.firewall = kExplicit}, "b", {firewalld.variable()});
+  CHECK_FALSE(named.firewall("ADD").ok());
+  CHECK(named.firewall("DEL").ok());
 }
