@@ -5,7 +5,8 @@
 function(cni_add_plugin name)
   cmake_parse_arguments(arg "NET" "" "SOURCES" ${ARGN})
   add_library(cni_plugin_${name} OBJECT ${arg_SOURCES})
-  target_include_directories(cni_plugin_${name} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+  target_include_directories(cni_plugin_${name} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}
+                             PRIVATE ${PROJECT_SOURCE_DIR}/plugins)
   target_link_libraries(cni_plugin_${name} PUBLIC cni::core)
   if(arg_NET)
     target_link_libraries(cni_plugin_${name} PUBLIC cni::net)

@@ -6,8 +6,6 @@
 // On the host:     <dataDir>/<network>/<address>, last_reserved_ip.<N>, lock: the reference's files
 // Options and examples: docs/plugins/host-local.md
 
-#include "host_local.h"
-
 #include <fcntl.h>
 
 #include <algorithm>
@@ -20,6 +18,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "liveness.h"
+#include "plugins.h"
 #include "reclaim.h"
 #include "store.h"
 

@@ -6,8 +6,6 @@
 // On the host:     nothing
 // Options and examples: docs/plugins/static.md
 
-#include "static.h"
-
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -16,6 +14,7 @@
 
 #include "base/concat.h"
 #include "base/error.h"
+#include "plugins.h"
 
 namespace cni::static_ipam {
 namespace {

@@ -8,12 +8,11 @@
 //                  host end that sends there what arrives from the container
 // In the sandbox:  nothing
 // Options and examples: docs/plugins/bandwidth.md
-#include "bandwidth.h"
-
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/rollback.h"
 #include "host/host.h"
+#include "plugins.h"
 #include "protocol/chained.h"
 #include "rate_limits.h"
 #include "shaping.h"

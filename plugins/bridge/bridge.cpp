@@ -8,8 +8,6 @@
 //                  them), veth<hash> labelled with the owner, masquerading elements of the owner
 // In the sandbox:  <CNI_IFNAME> with the addresses and routes of IPAM
 // Options and examples: docs/plugins/bridge.md
-#include "bridge.h"
-
 #include <cerrno>
 #include <utility>
 #include <vector>
@@ -31,6 +29,7 @@
 #include "host/host.h"
 #include "layer3.h"
 #include "netlink/monitor.h"
+#include "plugins.h"
 #include "protocol/chained.h"
 #include "protocol/delegate.h"
 #include "reference_spoof_check.h"

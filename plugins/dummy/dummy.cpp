@@ -6,9 +6,8 @@
 // On the host:     a record of the attachment
 // In the sandbox:  <CNI_IFNAME> labelled with the owner, with the addresses and routes of IPAM
 // Options and examples: docs/plugins/dummy.md
-#include "dummy.h"
-
 #include "attach/link_plugin.h"
+#include "plugins.h"
 
 namespace cni::dummy {
 namespace {

@@ -9,8 +9,6 @@
 //                  iptables' chain CNI-FORWARD, chains of the bridge in table inet cnipp
 // In the sandbox:  nothing
 // Options and examples: docs/plugins/firewall.md
-#include "firewall.h"
-
 #include "backends.h"
 #include "base/concat.h"
 #include "base/error.h"
@@ -20,6 +18,7 @@
 #include "isolation.h"
 #include "model/owner.h"
 #include "place.h"
+#include "plugins.h"
 #include "protocol/record.h"
 
 namespace cni::firewall {

@@ -7,7 +7,6 @@
 // In the sandbox:  the device, named <CNI_IFNAME>; its alias is its name on the host, its second
 //                  name "cnipp-<owner tag>"
 // Options and examples: docs/plugins/host-device.md
-#include "host_device.h"
 
 #include <unistd.h>
 
@@ -28,6 +27,7 @@
 #include "netlink/address.h"
 #include "netlink/monitor.h"
 #include "netlink/rule.h"
+#include "plugins.h"
 #include "protocol/delegate.h"
 
 namespace cni::host_device {

@@ -6,8 +6,6 @@
 // On the host:     nothing
 // In the sandbox:  lo is up
 // CNI_IFNAME is not looked at: runtimes send anything. Documentation: docs/plugins/loopback.md
-#include "loopback.h"
-
 #include <algorithm>
 
 #include "base/concat.h"
@@ -16,6 +14,7 @@
 #include "host/host.h"
 #include "netlink/address.h"
 #include "netlink/link.h"
+#include "plugins.h"
 
 namespace cni::loopback {
 namespace {

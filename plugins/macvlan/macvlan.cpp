@@ -6,8 +6,6 @@
 // On the host:     a record of the attachment
 // In the sandbox:  <CNI_IFNAME> labelled with the owner, with the addresses and routes of IPAM
 // Options and examples: docs/plugins/macvlan.md
-#include "macvlan.h"
-
 #include <linux/if_link.h>
 
 #include <array>
@@ -17,6 +15,7 @@
 #include "attach/link_plugin.h"
 #include "base/concat.h"
 #include "base/error.h"
+#include "plugins.h"
 
 namespace cni::macvlan {
 namespace {

@@ -9,8 +9,6 @@
 //                  (shared)
 // In the sandbox:  nothing
 // Options and examples: docs/plugins/portmap.md
-#include "portmap.h"
-
 #include <algorithm>
 #include <iterator>
 
@@ -20,6 +18,7 @@
 #include "base/log.h"
 #include "base/rollback.h"
 #include "nftables.h"
+#include "plugins.h"
 #include "portmap_config.h"
 #include "portmap_host.h"
 #include "protocol/chained.h"

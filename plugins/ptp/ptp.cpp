@@ -9,8 +9,6 @@
 // In the sandbox:  <CNI_IFNAME> with the addresses and routes of IPAM, everything through the
 //                  gateway
 // Options and examples: docs/plugins/ptp.md
-#include "ptp.h"
-
 #include <utility>
 #include <vector>
 
@@ -24,6 +22,7 @@
 #include "base/error.h"
 #include "host/forwarding.h"
 #include "host/host.h"
+#include "plugins.h"
 #include "protocol/chained.h"
 #include "protocol/delegate.h"
 #include "routed.h"

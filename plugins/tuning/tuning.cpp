@@ -6,8 +6,6 @@
 // On the host:     DATADIR/CONTAINERID_IFNAME.json with the values before
 // In the sandbox:  sysctls below net; MAC, MTU, promisc, allmulti, txQLen of <CNI_IFNAME>
 // Options and examples: docs/plugins/tuning.md
-#include "tuning.h"
-
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +21,7 @@
 #include "host/sysctl.h"
 #include "model/owner.h"
 #include "netlink/link.h"
+#include "plugins.h"
 #include "protocol/chained.h"
 #include "settings.h"
 #include "tuning_config.h"
