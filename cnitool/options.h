@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "runtime/cache.h"
-#include "runtime/chain.h"
 #include "runtime/network.h"
+#include "runtime/runtime.h"
 
 namespace cnitool {
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
 
-// What the plugins of a network say to VERSION (runtime/chain.h).
+// What the plugins of a network say to VERSION (runtime/runtime.h).
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/process.h"
 #include "protocol/delegate.h"
-#include "runtime/chain.h"
+#include "runtime/runtime.h"
 
 namespace cni {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "runtime/chain.h"
+#include "runtime/runtime.h"
 
 #include <functional>
 
