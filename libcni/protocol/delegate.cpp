@@ -61,7 +61,7 @@ void run_ipam(const Request& request, Command command,
     const log::As as(type);
     verb(*plugin);
   } else {
-    Delegate::start_at(found.path, request, type, command).wait();
+    Delegate::start(found.path, request, type, command).wait();
   }
 }
 
@@ -92,12 +92,8 @@ void require_success(std::string_view plugin, const ExitStatus& status, const st
   throw *own;
 }
 
-Delegate Delegate::start(const Request& request, std::string_view type, Command command) {
-  return start_at(find_plugin(type, request.path), request, type, command);
-}
-
-Delegate Delegate::start_at(const std::string& path, const Request& request, std::string_view type,
-                            Command command) {
+Delegate Delegate::start(const std::string& path, const Request& request, std::string_view type,
+                         Command command) {
   Environment environment = request.environment;
   environment.set("CNI_COMMAND", text(command));
   return Delegate(Child::start(path, {path}, environment.entries(), request.input),
@@ -136,7 +132,7 @@ std::optional<Pending> start_add(const Request& request, Rollback& rollback) {
     const log::As as(type);
     return plugin->add(request);
   }
-  std::optional<Pending> pending = Delegate::start_at(found.path, request, type, Command::kAdd);
+  std::optional<Pending> pending = Delegate::start(found.path, request, type, Command::kAdd);
   rollback.on_failure("release addresses", undo);
   return pending;
 }

@@ -27,11 +27,9 @@ void require_success(std::string_view plugin, const ExitStatus& status, const st
 /// environment except CNI_COMMAND, stderr ours, found over CNI_PATH, killed when we die.
 class [[nodiscard]] Delegate {
  public:
-  /// Starts the plugin and returns while it runs.
-  static Delegate start(const Request& request, std::string_view type, Command command);
-  /// The same for one that find_plugin has found at `path`.
-  static Delegate start_at(const std::string& path, const Request& request, std::string_view type,
-                           Command command);
+  /// Starts the plugin that find_plugin has found at `path` and returns while it runs.
+  static Delegate start(const std::string& path, const Request& request, std::string_view type,
+                        Command command);
 
   /// Waits for the end. Throws as require_success.
   void wait();

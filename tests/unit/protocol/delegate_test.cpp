@@ -37,10 +37,13 @@ Request request(const cni::test::TempDir& dir, const char* ipam = R"({"type": "f
 constexpr const char* kResult =
     R"(echo '{"cniVersion": "1.0.0", "ips": [{"address": "10.0.0.2/24"}]}')";
 
+Delegate start(const Request& request, Command command) {
+  return Delegate::start(cni::find_plugin("fake", request.path), request, "fake", command);
+}
+
 Error add_error(const cni::test::TempDir& dir) {
   const Request r = request(dir);
-  return cni::test::error_of(
-      [&] { (void)Delegate::start(r, "fake", Command::kAdd).wait_result(); });
+  return cni::test::error_of([&] { (void)start(r, Command::kAdd).wait_result(); });
 }
 
 }  // namespace
@@ -73,7 +76,7 @@ TEST_CASE("delegate: same stdin, same environment but the command", "[delegate]"
   const cni::test::TempDir dir;
   dir.script("fake", concat("cat > ", dir.path("stdin"), "; env > ", dir.path("env")));
   const Request r = request(dir);
-  Delegate::start(r, "fake", Command::kStatus).wait();
+  start(r, Command::kStatus).wait();
   REQUIRE(cni::read_file(dir.path("stdin")) == r.input);
   const std::string env = cni::read_file(dir.path("env"));
   REQUIRE(env.find("CNI_COMMAND=STATUS\n") != std::string::npos);
@@ -86,7 +89,7 @@ TEST_CASE("delegate: its result, and its stderr is ours", "[delegate]") {
   dir.script("fake", concat("echo words >&2\n", kResult));
   const cni::test::CaptureStderr captured;
   const Request r = request(dir);
-  REQUIRE(Delegate::start(r, "fake", Command::kAdd).wait_result().ips.size() == 1);
+  REQUIRE(start(r, Command::kAdd).wait_result().ips.size() == 1);
   REQUIRE(captured.text() == "words\n");
 }
 
@@ -94,7 +97,7 @@ TEST_CASE("delegate: a result without version is taken in the configuration's", 
   const cni::test::TempDir dir;
   dir.script("fake", R"(echo '{"ips": [{"address": "10.0.0.2/24"}], "ip4": 5}')");
   const Request r = request(dir);
-  REQUIRE(Delegate::start(r, "fake", Command::kAdd).wait_result().ips.size() == 1);
+  REQUIRE(start(r, Command::kAdd).wait_result().ips.size() == 1);
 }
 
 TEST_CASE("delegate: its error object becomes ours", "[delegate]") {
