@@ -15,6 +15,7 @@
 #include "base/file_lock.h"
 #include "base/log.h"
 #include "host/sysctl.h"
+#include "model/owner.h"
 #include "netlink/address.h"
 #include "netlink/kinds.h"
 #include "vlan.h"
@@ -39,7 +40,7 @@ void require_bridge(const Link& link) {
 bool is_unfinished(const Link& link) { return link.group == netlink::kUnfinishedGroup; }
 
 bool is_gateway_port(const Link& port) {
-  return port.alias == kGatewayPortAlias || is_unfinished(port);
+  return port.alias == kVlanGatewayAlias || is_unfinished(port);
 }
 
 /// Undoes a creation, also one whose answer never arrived, unless a port has joined.

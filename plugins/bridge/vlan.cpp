@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "bridge_link.h"
 #include "host/sysctl.h"
+#include "model/owner.h"
 #include "netlink/bridge_vlan.h"
 #include "netlink/kinds.h"
 
@@ -69,7 +70,7 @@ void finish_gateway(Host& host, const Config& conf, const std::string& name,
   set_vlans(host, port, {{conf.vlan, true, true}}, false);
   sysctl::write(sysctl::link_entry("ipv6", name, "accept_ra"), "0");
   sysctl::write(sysctl::link_entry("ipv6", port_name, "accept_ra"), "0");
-  const std::string alias(kGatewayPortAlias);
+  const std::string alias(kVlanGatewayAlias);
   const netlink::LinkChange change{.up = true, .alias = alias, .group = 0};
   Message port_up = netlink::change_link(port.ifindex, port_name, change);
   // Last: while this end has the mark, there may be work to do.

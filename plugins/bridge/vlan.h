@@ -14,9 +14,6 @@
 /// The VLANs of a container's port, and the bridge's own leg in a VLAN.
 namespace cni::bridge {
 
-/// Marks the ports of VLAN gateways: they do not count as users of the bridge.
-inline constexpr std::string_view kGatewayPortAlias = "cnipp: VLAN gateway";
-
 /// Sets the port's VLANs as `vlan`, `vlanTrunk` and `preserveDefaultVlan` say. Nothing without
 /// them.
 void set_port_vlans(Host& host, const Config& conf, const netlink::Link& port);

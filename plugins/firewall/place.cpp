@@ -7,15 +7,10 @@
 #include "base/concat.h"
 #include "base/error.h"
 #include "model/config.h"
+#include "model/owner.h"
 #include "netlink/link.h"
 
 namespace cni::firewall {
-namespace {
-
-/// The bridge plugin's alias of the link that routes for a VLAN.
-constexpr std::string_view kVlanGatewayAlias = "cnipp: VLAN gateway";
-
-}  // namespace
 
 std::vector<std::string> host_interfaces(const Result& result) {
   std::vector<std::string> out;
