@@ -23,6 +23,9 @@ extern const Plugin plugin;
 namespace cni::host_local {
 extern const Plugin plugin;
 }
+namespace cni::ipvlan {
+extern const Plugin plugin;
+}
 namespace cni::loopback {
 extern const Plugin plugin;
 }
@@ -41,13 +44,17 @@ extern const Plugin plugin;
 namespace cni::tuning {
 extern const Plugin plugin;
 }
+namespace cni::vlan {
+extern const Plugin plugin;
+}
 
 namespace cni {
 
 inline constexpr const Plugin* kPlugins[] = {
-    &bandwidth::plugin,   &bridge::plugin,     &dummy::plugin,       &firewall::plugin,
-    &host_device::plugin, &host_local::plugin, &loopback::plugin,    &macvlan::plugin,
-    &portmap::plugin,     &ptp::plugin,        &static_ipam::plugin, &tuning::plugin,
+    &bandwidth::plugin,   &bridge::plugin,     &dummy::plugin,  &firewall::plugin,
+    &host_device::plugin, &host_local::plugin, &ipvlan::plugin, &loopback::plugin,
+    &macvlan::plugin,     &portmap::plugin,    &ptp::plugin,    &static_ipam::plugin,
+    &tuning::plugin,      &vlan::plugin,
 };
 
 }  // namespace cni

@@ -11,6 +11,7 @@
 #include "base/concat.h"
 #include "base/deadline.h"
 #include "base/error.h"
+#include "host/sysctl.h"
 #include "netlink/monitor.h"
 #include "netlink/route.h"
 #include "protocol/chained.h"
@@ -30,23 +31,22 @@ netlink::Socket& lower_socket(Host& host, Sandbox& sandbox, const Spec& spec) {
 
 std::optional<Link> find_lower(netlink::Socket& socket, const Spec& spec) {
   if (spec.lower == Lower::kNone) return std::nullopt;
-  if (spec.find_lower) return spec.find_lower(socket);
-  if (!spec.keys.lower.empty()) return netlink::find_link(socket, spec.keys.lower);
+  if (!spec.keys.lowers.empty()) return lower_link::find(socket, spec.keys.lowers);
   const auto ifindex = netlink::find_default_link(socket);
   return ifindex ? netlink::find_link(socket, *ifindex) : std::nullopt;
 }
 
 std::string missing_lower(const Spec& spec) {
   const auto* const where = spec.keys.lower_in_container ? "the container" : "the host";
-  if (!spec.keys.lower.empty()) {
-    return concat("master: ", where, " has no link ", quote(spec.keys.lower));
+  if (!spec.keys.lowers.empty()) {
+    return concat("master: ", where, " has no link ", lower_link::text_of(spec.keys.lowers));
   }
   return concat("master: not given, and ", where,
                 " has no default route whose link could be taken");
 }
 
 void require_named_lower(const Request& request, const Spec& spec) {
-  if (spec.lower != Lower::kNamed || !spec.keys.lower.empty() || spec.find_lower) return;
+  if (spec.lower != Lower::kNamed || !spec.keys.lowers.empty()) return;
   request.conf.root()["master"].fail("missing: the link that this one is to stand on");
 }
 
@@ -79,10 +79,9 @@ Link create(Job& job, const std::optional<Link>& lower) {
   wanted.lower_in_container = spec.keys.lower_in_container;
   try {
     return inner_link::create(job.host, job.sandbox, wanted, job.owner, job.rollback);
-  } catch (const KernelError& error) {
-    if (spec.explain) {
-      spec.explain(lower_socket(job.host, job.sandbox, spec), lower ? &*lower : nullptr,
-                   error.error_number());
+  } catch (const KernelError&) {
+    if (spec.require_room && lower) {
+      spec.require_room(lower_socket(job.host, job.sandbox, spec), *lower);
     }
     throw;
   }
@@ -113,10 +112,21 @@ Result previous_result(const Request& request) {
   return result;
 }
 
+/// Throws Error{kInvalidConfig} when it is to have addresses of that family.
+void switch_ipv6_off(Sandbox& sandbox, const Link& link, const Result& result) {
+  for (const IpConfig& ip : result.ips) {
+    if (ip.address.address.is_v4()) continue;
+    throw Error(ErrorCode::kInvalidConfig,
+                concat("ipv6: disabled, but the interface is given ", ip.address.text()));
+  }
+  sandbox.run([&] { sysctl::write(sysctl::link_entry("ipv6", link.name, "disable_ipv6"), "1"); });
+}
+
 /// Makes the link with the addresses of `result`, whose last interface it becomes.
 void attach(Job& job, Result& result, const Link& link, const std::optional<Link>& lower) {
   const auto index = static_cast<int>(result.interfaces.size());
   for (IpConfig& ip : result.ips) ip.interface = index;
+  if (job.conf.keys.no_ipv6) switch_ipv6_off(job.sandbox, link, result);
   if (job.conf.finish) job.conf.finish(job.sandbox.route(), link);
   configure(job, link, result, index);
   result.interfaces.push_back(describe(wait_until_ready(job, link, lower), job.request.netns));
@@ -128,7 +138,12 @@ void check_lower(Host& host, Sandbox& sandbox, const Spec& spec, const Link& lin
   if (!lower) differs(missing_lower(spec));
   // Indices of different namespaces coincide.
   if (link.peer != lower->ifindex || link.peer_elsewhere == spec.keys.lower_in_container) {
-    differs(concat("interface ", quote(link.name), " does not stand on link ", quote(lower->name)));
+    const auto now = link.peer_elsewhere == spec.keys.lower_in_container
+                         ? std::nullopt
+                         : netlink::find_link(lower_socket(host, sandbox, spec), link.peer);
+    differs(concat("master: interface ", quote(link.name), " stands on ",
+                   now ? concat("link ", quote(now->name)) : "another link", " instead of ",
+                   quote(lower->name)));
   }
 }
 
@@ -169,9 +184,14 @@ Keys parse_keys(const Request& request, const KeyRules& rules) {
   if (rules.args) static_cast<void>(CniArgs::parse(request.args, {"MAC"}));
   out.takes_mac = rules.mac;
   if (rules.mac) out.mac = parse_mac(request, root["mac"]);
-  out.lower = root["master"].string_or("");
+  out.lowers = lower_link::parse_choices(root["master"]);
   out.lower_in_container = root["linkInContainer"].bool_or(false);
   out.enable_dad = root["enabledad"].bool_or(false);
+  const std::string ipv6 = root["ipv6"].string_or("enabled");
+  if (ipv6 != "enabled" && ipv6 != "disabled") {
+    root["ipv6"].fail(concat("must be \"enabled\" or \"disabled\": ", quote(ipv6)));
+  }
+  out.no_ipv6 = ipv6 == "disabled";
   out.has_ipam = !root["ipam"]["type"].string_or("").empty();
   out.dns = parse_dns(root["dns"]);
   return out;
@@ -209,6 +229,12 @@ void check(const Request& request, const Spec& spec) {
                    quote(request.netns)));
   }
   const Link link = check_link(host, sandbox, request, spec, *reported);
+  if (spec.keys.no_ipv6) {
+    const std::string entry = sysctl::link_entry("ipv6", link.name, "disable_ipv6");
+    if (sandbox.run([&] { return sysctl::read(entry); }).value_or("1") != "1") {
+      differs(concat("ipv6: ", entry, " is not 1 in the container"));
+    }
+  }
   const Result ours = only_interface(*previous, request.ifname);
   check_interface(sandbox, link, ours);
   ipam::check(request);
@@ -235,7 +261,12 @@ void status(const Request& request, const Spec& spec) {
   }
   // What is in a container shows when there is one.
   if (!spec.keys.lower_in_container) {
-    static_cast<void>(require_lower(host.route(), spec, ErrorCode::kNotAvailable));
+    const auto lower = require_lower(host.route(), spec, ErrorCode::kNotAvailable);
+    if (lower && !lower->is_up()) {
+      throw Error(ErrorCode::kNotAvailable,
+                  concat("master: link ", quote(lower->name), " is down"));
+    }
+    if (lower && spec.require_room) spec.require_room(host.route(), *lower);
   }
   ipam::status(request);
 }

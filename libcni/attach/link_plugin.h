@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "attach/inner_link.h"
+#include "attach/lower_link.h"
 #include "model/result.h"
 #include "netlink/link.h"
 #include "protocol/plugin.h"
@@ -22,9 +23,10 @@ struct Keys {
   unsigned mtu = 0;  // bytes, 0: the kernel's default
   bool takes_mac = false;
   std::optional<Mac> mac;
-  std::string lower;  // "master"; empty: none was named
+  std::vector<lower_link::Choice> lowers;  // "master"; empty: none was named
   bool lower_in_container = false;
   bool enable_dad = false;
+  bool no_ipv6 = false;  // "ipv6": "disabled"
   bool has_ipam = false;
   std::optional<Dns> dns;  // replaces the IPAM plugin's as a whole
 };
@@ -63,11 +65,9 @@ struct Spec {
   /// Compares what the kernel tells about the kind's own with what is wanted. Throws
   /// Error{kMismatch}.
   std::function<void(const netlink::Link& link, const netlink::Attributes& data)> check = {};
-  /// The link it stands on, for a plugin that looks for more than a name. In this namespace.
-  std::function<std::optional<netlink::Link>(netlink::Socket& socket)> find_lower = {};
-  /// Throws a better error than the kernel's for a link that could not be made.
-  std::function<void(netlink::Socket& lower_socket, const netlink::Link* lower, int error_number)>
-      explain = {};
+  /// Throws Error when no further link of this configuration can be made on the lower one, naming
+  /// who is in the way.
+  std::function<void(netlink::Socket& lower_socket, const netlink::Link& lower)> require_room = {};
   /// After the link is labelled, before it has addresses and is up. In the sandbox's namespace.
   std::function<void(netlink::Socket& socket, const netlink::Link& link)> finish = {};
 };

@@ -69,6 +69,10 @@ link_plugin::Spec parse(const Request& request) {
                          .keys = link_plugin::parse_keys(request, {.mac = true, .args = true}),
                          .lower = link_plugin::Lower::kDefaultRoute,
                          .fill = [wanted](netlink::Message& data) { netlink::fill(data, wanted); }};
+  if (wanted.mode == MACVLAN_MODE_PASSTHRU && spec.keys.mac) {
+    root["mac"].fail(
+        concat("mode passthru gives the interface its master's MAC, not ", spec.keys.mac->text()));
+  }
   spec.check = [wanted](const netlink::Link& link, const netlink::Attributes& data) {
     Macvlan now;
     netlink::read(data, now);

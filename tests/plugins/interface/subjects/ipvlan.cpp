@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright the cnipp authors
+#include "plugins/interface/subject.h"
+
+const cni::test::Subject cni::test::kSubject{
+    .plugin = "ipvlan",
+    .members = R"("master":"up0")",
+    .kind = "ipvlan",
+    .prepare =
+        "ip link add up0 type veth peer name up1;"
+        "ip link set up0 addrgenmode none up;ip link set up1 addrgenmode none up",
+    .chooses_mac = false,
+};
