@@ -36,8 +36,8 @@ class Owner {
   std::string names_;
 };
 
-/// The alias of the ports that lead to the gateway of a bridge's VLAN: they are the bridge's own, no
-/// container is behind them.
+/// The alias of the ports that lead to the gateway of a bridge's VLAN: they are the bridge's own,
+/// no container is behind them.
 inline constexpr std::string_view kVlanGatewayAlias = "cnipp: VLAN gateway";
 
 /// The attachments of a network that GC keeps: there may be very many.
