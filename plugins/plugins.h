@@ -38,6 +38,9 @@ extern const Plugin plugin;
 namespace cni::ptp {
 extern const Plugin plugin;
 }
+namespace cni::sbr {
+extern const Plugin plugin;
+}
 namespace cni::static_ipam {
 extern const Plugin plugin;
 }
@@ -53,8 +56,8 @@ namespace cni {
 inline constexpr const Plugin* kPlugins[] = {
     &bandwidth::plugin,   &bridge::plugin,     &dummy::plugin,  &firewall::plugin,
     &host_device::plugin, &host_local::plugin, &ipvlan::plugin, &loopback::plugin,
-    &macvlan::plugin,     &portmap::plugin,    &ptp::plugin,    &static_ipam::plugin,
-    &tuning::plugin,      &vlan::plugin,
+    &macvlan::plugin,     &portmap::plugin,    &ptp::plugin,    &sbr::plugin,
+    &static_ipam::plugin, &tuning::plugin,     &vlan::plugin,
 };
 
 }  // namespace cni

@@ -62,7 +62,7 @@ std::vector<KernelRoute> kernel_routes(const Result& result, int ifindex) {
                    .mtu = route.mtu,
                    .advmss = route.advmss,
                    .source = {},
-                   .made_by_kernel = false});
+                   .protocol = 0});
   }
   return out;
 }

@@ -30,7 +30,7 @@ KernelRoute parse_route(const rtmsg& info, const Attributes& attributes) {
   out.table = attributes.u32(RTA_TABLE, info.rtm_table);
   out.metric = attributes.u32(RTA_PRIORITY);
   out.scope = info.rtm_scope;
-  out.made_by_kernel = info.rtm_protocol == RTPROT_KERNEL || info.rtm_protocol == RTPROT_RA;
+  out.protocol = info.rtm_protocol;
   const Attributes metrics = attributes.nested(RTA_METRICS);
   out.mtu = metrics.u32(RTAX_MTU);
   out.advmss = metrics.u32(RTAX_ADVMSS);
@@ -165,7 +165,7 @@ Message new_route(const KernelRoute& route, const std::string& link, Existing ex
   header.rtm_family = route.dst.address.is_v4() ? AF_INET : AF_INET6;
   header.rtm_dst_len = static_cast<std::uint8_t>(route.dst.prefix);
   header.rtm_table = static_cast<std::uint8_t>(route.table < 256 ? route.table : 0);
-  header.rtm_protocol = RTPROT_BOOT;
+  header.rtm_protocol = route.protocol != 0 ? route.protocol : std::uint8_t{RTPROT_BOOT};
   header.rtm_scope = static_cast<std::uint8_t>(route.scope.value_or(RT_SCOPE_UNIVERSE));
   header.rtm_type = RTN_UNICAST;
   message.header(header);
@@ -187,6 +187,37 @@ Message new_route(const KernelRoute& route, const std::string& link, Existing ex
 std::vector<KernelRoute> list_routes(Socket& socket, int ifindex) {
   std::vector<KernelRoute> out = list_family(socket, ifindex, AF_INET);
   std::ranges::move(list_family(socket, ifindex, AF_INET6), std::back_inserter(out));
+  return out;
+}
+
+bool KernelRoute::is_made_by_kernel() const noexcept {
+  return protocol == RTPROT_KERNEL || protocol == RTPROT_RA;
+}
+
+std::vector<SavedRoute> list_saved_routes(Socket& socket, int ifindex) {
+  std::vector<SavedRoute> out;
+  for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
+    Message request(RTM_GETROUTE, 0, "list routes");
+    rtmsg filter{};
+    filter.rtm_family = family;
+    request.header(filter);
+    const std::size_t before = out.size();
+    socket.dump(
+        request, [&] { out.resize(before); },
+        [&](const Reply& reply) {
+          const auto& info = reply.header<rtmsg>();
+          const bool wanted = ifindex == 0 || info.rtm_type == RTN_UNICAST;
+          if (info.rtm_family != family || !wanted || (info.rtm_flags & RTM_F_CLONED) != 0) return;
+          const Attributes attributes = reply.attributes<rtmsg>();
+          const KernelRoute route = parse_route(info, attributes);
+          const auto hops = next_hops(route, attributes.bytes(RTA_MULTIPATH));
+          const auto leads = [&](const KernelRoute& hop) { return hop.ifindex == ifindex; };
+          if (ifindex != 0 && !leads(route) && std::ranges::none_of(hops, leads)) return;
+          out.push_back({Saved::of(reply), hops.empty() ? route : hops.front()});
+        });
+  }
+  std::ranges::stable_sort(out, std::ranges::greater(),
+                           [](const SavedRoute& one) { return one.route.scope.value_or(0); });
   return out;
 }
 

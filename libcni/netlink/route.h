@@ -2,11 +2,13 @@
 // Copyright the cnipp authors
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "model/ip.h"
+#include "netlink/saved.h"
 #include "netlink/socket.h"
 
 namespace cni::netlink {
@@ -25,7 +27,9 @@ struct KernelRoute {
   unsigned mtu = 0;     // bytes, 0: not set
   unsigned advmss = 0;  // bytes, 0: not set
   std::optional<IpAddress> source;
-  bool made_by_kernel = false;  // or from a router advertisement; told, not asked for
+  std::uint8_t protocol = 0;  // RTPROT_*: who made it; 0: "boot", as ip(8) does
+  /// Or had from a router advertisement.
+  [[nodiscard]] bool is_made_by_kernel() const noexcept;
 };
 
 /// What a route to the same destination with the same metric means: it may have another gateway and
@@ -36,6 +40,15 @@ enum class Existing : unsigned char { kBeside, kRefuse };
 
 /// The unicast routes out of one link, in all tables, both families.
 [[nodiscard]] std::vector<KernelRoute> list_routes(Socket& socket, int ifindex);
+
+/// A route as a whole, several next hops included: `route` tells its first.
+struct SavedRoute {
+  Saved saved;
+  KernelRoute route;
+};
+/// The unicast routes that lead out of one link, or of any if that is 0, in all tables, those that
+/// others need first. Local ones and the like count only for 0.
+[[nodiscard]] std::vector<SavedRoute> list_saved_routes(Socket& socket, int ifindex);
 
 /// The link of the default route of the main table: the best of IPv4, else of IPv6; of several next
 /// hops the first. nullopt when there is none.

@@ -35,10 +35,7 @@ KernelRule rule_of(const Reply& reply) {
   attributes.for_each([&](const nlattr* attribute) {
     if (!is_no_condition(nla_type(attribute))) out.only_source = false;
   });
-  const nlmsghdr* const message = reply;
-  out.saved.type = RTM_NEWRULE;
-  out.saved.body.assign(static_cast<const char*>(nlmsg_data(message)),
-                        static_cast<std::size_t>(nlmsg_datalen(message)));
+  out.saved = Saved::of(reply);
   return out;
 }
 
@@ -67,7 +64,7 @@ Message new_rule(const Rule& rule) {
   message.header(info);
   message.put_bytes(FRA_SRC, rule.source.address.bytes());
   message.put_u32(FRA_TABLE, rule.table);
-  message.put_u8(FRA_PROTOCOL, RTPROT_STATIC);
+  if (rule.protocol != 0) message.put_u8(FRA_PROTOCOL, rule.protocol);
   if (rule.priority) message.put_u32(FRA_PRIORITY, *rule.priority);
   return message;
 }

@@ -19,6 +19,7 @@ struct Rule {
   IpNet source;
   unsigned table = 0;
   std::optional<unsigned> priority;  // else the kernel puts it before all others
+  std::uint8_t protocol = 0;         // who makes it
   friend bool operator==(const Rule&, const Rule&) = default;
 };
 

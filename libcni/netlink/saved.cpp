@@ -23,14 +23,6 @@ int digit(char c) {
   throw Error(ErrorCode::kDecode, "not a hexadecimal number");
 }
 
-Saved saved_of(const Reply& reply) {
-  const nlmsghdr* const message = reply;
-  Saved out{.type = reply.type(), .body = {}};
-  out.body.assign(static_cast<const char*>(nlmsg_data(message)),
-                  static_cast<std::size_t>(nlmsg_datalen(message)));
-  return out;
-}
-
 bool is_kept(const ifaddrmsg& info, const Attributes& attributes) {
   if (info.ifa_family == AF_INET) return true;
   if (info.ifa_family != AF_INET6) return false;
@@ -52,6 +44,18 @@ void for_each_hop(std::string& body, std::size_t start, std::size_t end, F&& vis
   }
 }
 
+/// Calls `visit(attribute, place of its value)` for each attribute of a route.
+template <typename F>
+void for_each_attribute(const std::string& body, F&& visit) {
+  for (std::size_t at = sizeof(rtmsg); at + sizeof(nlattr) <= body.size();) {
+    nlattr attribute{};
+    std::memcpy(&attribute, body.data() + at, sizeof attribute);
+    if (attribute.nla_len < sizeof attribute || at + attribute.nla_len > body.size()) return;
+    visit(attribute, at + sizeof attribute);
+    at += (attribute.nla_len + std::size_t{3}) & ~std::size_t{3};
+  }
+}
+
 /// Calls `visit(index)` for every link number in a route, by reference; clears what the kernel
 /// says about the links' state, which it does not take.
 template <typename F>
@@ -61,24 +65,34 @@ void for_each_link(std::string& body, F&& visit) {
   std::memcpy(&info, body.data(), sizeof info);
   info.rtm_flags &= RTNH_F_ONLINK;
   std::memcpy(body.data(), &info, sizeof info);
-  for (std::size_t at = sizeof info; at + sizeof(nlattr) <= body.size();) {
-    nlattr attribute{};
-    std::memcpy(&attribute, body.data() + at, sizeof attribute);
-    if (attribute.nla_len < sizeof attribute || at + attribute.nla_len > body.size()) return;
-    const std::size_t value = at + sizeof attribute;
+  for_each_attribute(body, [&](const nlattr& attribute, std::size_t value) {
     if (attribute.nla_type == RTA_OIF && attribute.nla_len == sizeof attribute + sizeof(int)) {
       int index = 0;
       std::memcpy(&index, body.data() + value, sizeof index);
       visit(index);
       std::memcpy(body.data() + value, &index, sizeof index);
     } else if (attribute.nla_type == RTA_MULTIPATH) {
-      for_each_hop(body, value, at + attribute.nla_len, [&](rtnexthop& hop) {
+      const std::size_t end = value - sizeof attribute + attribute.nla_len;
+      for_each_hop(body, value, end, [&](rtnexthop& hop) {
         hop.rtnh_flags &= RTNH_F_ONLINK;
         visit(hop.rtnh_ifindex);
       });
     }
-    at += (attribute.nla_len + std::size_t{3}) & ~std::size_t{3};
-  }
+  });
+}
+
+/// Says another table, in header and attribute.
+void set_table(std::string& body, std::uint32_t table) {
+  rtmsg info{};
+  if (body.size() < sizeof info) throw Error(ErrorCode::kDecode, "a route that is cut off");
+  std::memcpy(&info, body.data(), sizeof info);
+  info.rtm_table = static_cast<std::uint8_t>(table < 256 ? table : 0);
+  std::memcpy(body.data(), &info, sizeof info);
+  for_each_attribute(body, [&](const nlattr& attribute, std::size_t value) {
+    if (attribute.nla_type == RTA_TABLE && attribute.nla_len == sizeof attribute + sizeof table) {
+      std::memcpy(body.data() + value, &table, sizeof table);
+    }
+  });
 }
 
 bool leads_over(Saved& route, int ifindex) {
@@ -104,7 +118,7 @@ void collect_routes(Socket& socket, int ifindex, std::uint8_t family, std::vecto
         const auto& info = reply.header<rtmsg>();
         const auto table = reply.attributes<rtmsg>().u32(RTA_TABLE, info.rtm_table);
         if (info.rtm_family != family || !is_somebodys(info, table)) return;
-        Saved route = saved_of(reply);
+        Saved route = Saved::of(reply);
         if (leads_over(route, ifindex)) found.emplace_back(info.rtm_scope, std::move(route));
       });
   // A gateway must be reachable before there is a route over it: the narrow scopes first.
@@ -135,6 +149,14 @@ Saved Saved::parse(std::string_view text) {
   return out;
 }
 
+Saved Saved::of(const Reply& reply) {
+  const nlmsghdr* const message = reply;
+  Saved out{.type = reply.type(), .body = {}};
+  out.body.assign(static_cast<const char*>(nlmsg_data(message)),
+                  static_cast<std::size_t>(nlmsg_datalen(message)));
+  return out;
+}
+
 std::vector<Saved> save_addresses(Socket& socket, int ifindex) {
   Message request(RTM_GETADDR, 0, concat("list addresses of link ", ifindex));
   ifaddrmsg filter{};
@@ -146,7 +168,7 @@ std::vector<Saved> save_addresses(Socket& socket, int ifindex) {
       [&](const Reply& reply) {
         const auto& info = reply.header<ifaddrmsg>();
         if (info.ifa_index != filter.ifa_index) return;
-        if (is_kept(info, reply.attributes<ifaddrmsg>())) out.push_back(saved_of(reply));
+        if (is_kept(info, reply.attributes<ifaddrmsg>())) out.push_back(Saved::of(reply));
       });
   return out;
 }
@@ -180,6 +202,31 @@ Message make_again(const Saved& saved, int before, int ifindex) {
                   concat(what, " of link ", ifindex));
   message.append(body.data(), body.size());
   return message;
+}
+
+Message make_in_table(const Saved& route, unsigned table) {
+  std::string body = route.body;
+  for_each_link(body, [](int&) {});
+  set_table(body, table);
+  Message message(RTM_NEWROUTE, static_cast<unsigned>(NLM_F_ACK | NLM_F_CREATE | NLM_F_APPEND),
+                  concat("add a route to table ", table));
+  message.append(body.data(), body.size());
+  return message;
+}
+
+Message delete_route(const Saved& route) {
+  Message message(RTM_DELROUTE, NLM_F_ACK, "delete a route");
+  std::string body = route.body;
+  for_each_link(body, [](int&) {});
+  message.append(body.data(), body.size());
+  return message;
+}
+
+bool leads_elsewhere(const Saved& route, int ifindex) {
+  bool found = false;
+  std::string body = route.body;
+  for_each_link(body, [&](int& index) { found = found || index != ifindex; });
+  return found;
 }
 
 }  // namespace cni::netlink

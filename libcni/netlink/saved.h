@@ -20,6 +20,7 @@ struct Saved {
   [[nodiscard]] std::string text() const;
   /// Throws Error{kDecode}.
   [[nodiscard]] static Saved parse(std::string_view text);
+  [[nodiscard]] static Saved of(const Reply& reply);
 };
 
 /// Of one link: all IPv4 addresses, and of IPv6 those that stay for ever and are not the kernel's
@@ -32,5 +33,12 @@ struct Saved {
 /// The request that makes it again, on a link that has the number `ifindex` now, and had `before`.
 /// EEXIST when it is there.
 [[nodiscard]] Message make_again(const Saved& saved, int before, int ifindex);
+
+/// The same route in another table. EEXIST when it is there.
+[[nodiscard]] Message make_in_table(const Saved& route, unsigned table);
+/// Deletes this route and no other. ESRCH when there is none.
+[[nodiscard]] Message delete_route(const Saved& route);
+/// Whether a route leads over other links than this one, too.
+[[nodiscard]] bool leads_elsewhere(const Saved& route, int ifindex);
 
 }  // namespace cni::netlink

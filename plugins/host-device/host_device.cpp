@@ -66,7 +66,7 @@ Network network_of(netlink::Socket& host, const Link& link) {
   }
   for (const KernelRoute& route : netlink::list_routes(host, link.ifindex)) {
     const bool is_local = route.table == netlink::kLocalTable || route.dst.address.is_link_local();
-    if (!route.made_by_kernel && !is_local) out.routes.push_back(route_of(route));
+    if (!route.is_made_by_kernel() && !is_local) out.routes.push_back(route_of(route));
   }
   // What is reached directly goes before what is reached over it.
   std::ranges::stable_sort(out.routes, std::ranges::greater(),
