@@ -7,6 +7,7 @@
 #include "accept_firewalld.h"
 #include "accept_iptables.h"
 #include "accept_nftables.h"
+#include "base/concat.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "host/xtables.h"
@@ -15,6 +16,8 @@
 
 namespace cni::firewall {
 namespace {
+
+constexpr std::size_t kMaxAddresses = 1024;  // each has rules of its own with iptables
 
 using isolation::Policy;
 
@@ -163,6 +166,10 @@ Job::Job(const Request& r)
       previous(required_prev_result(r, "firewall")),
       place(place_of(host, previous)),
       addresses(addresses_of(previous)) {
+  if (addresses.size() > kMaxAddresses) {
+    throw Error(ErrorCode::kInvalidConfig, concat("prevResult.ips: more than ", kMaxAddresses,
+                                                  " addresses: ", addresses.size()));
+  }
   if (conf.policy && place.link.empty()) {
     request.conf.root()["ingressPolicy"].fail(
         "prevResult.interfaces has no interface on the host: there is no bridge to keep apart");

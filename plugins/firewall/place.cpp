@@ -2,7 +2,7 @@
 // Copyright the cnipp authors
 #include "place.h"
 
-#include <algorithm>
+#include <set>
 
 #include "base/concat.h"
 #include "base/error.h"
@@ -44,10 +44,9 @@ isolation::Place place_of(Host& host, const Result& result) {
 
 std::vector<IpAddress> addresses_of(const Result& result) {
   std::vector<IpAddress> out;
+  std::set<IpAddress> seen;
   for (const IpConfig& ip : result.ips) {
-    if (std::ranges::find(out, ip.address.address) == out.end()) {
-      out.push_back(ip.address.address);
-    }
+    if (seen.insert(ip.address.address).second) out.push_back(ip.address.address);
   }
   return out;
 }

@@ -12,6 +12,7 @@ namespace cni::portmap {
 namespace {
 
 constexpr std::int64_t kMaxMarkBit = 31, kMaxPort = 65535;
+constexpr std::size_t kMaxMappings = 131072;  // every port of two protocols
 constexpr std::string_view kNftables = "nftables", kIptables = "iptables";
 
 std::string lower(std::string text) {
@@ -151,7 +152,11 @@ Config Config::parse(const Request& request) {
   out.conditions_v6 = root["conditionsV6"].strings();
   out.backend = parse_backend(root["backend"], out);
   const JsonRef mappings = mappings_json(request);
-  for (const JsonRef& item : mappings.items()) out.mappings.push_back(parse_mapping(item));
+  const std::vector<JsonRef> items = mappings.items();
+  if (items.size() > kMaxMappings) {
+    mappings.fail(concat("more than ", kMaxMappings, " entries: ", items.size()));
+  }
+  for (const JsonRef& item : items) out.mappings.push_back(parse_mapping(item));
   require_consistent(mappings, out.mappings);
   if (out.backend == kNftables) {
     out.nft_v4_ = Conditions::parse("conditionsV4", Family::kV4, out.conditions_v4);

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iterator>
 #include <map>
+#include <set>
 
 #include "base/atomic_file.h"
 #include "base/concat.h"
@@ -191,8 +192,22 @@ void forget_stale_flows(Host& host, const Owner& owner, const Ports& ports) {
 }
 
 void forget_redirected(Host& host, const std::vector<IpAddress>& containers) {
-  for (const IpAddress& address : containers) {
-    conntrack::forget_redirected_to(host.nft(), address);
+  for (const Family family : {Family::kV4, Family::kV6}) {
+    std::set<IpAddress> gone;
+    for (const IpAddress& address : containers) {
+      if (address.family() == family) gone.insert(address);
+    }
+    if (gone.empty()) continue;
+    if (gone.size() == 1) {
+      conntrack::forget_redirected_to(host.nft(), *gone.begin());
+      continue;
+    }
+    // The table is read once for all of them.
+    const conntrack::Filter filter{
+        .family = family, .protocol = {}, .destination_port = {}, .answers_from = {}};
+    conntrack::forget(host.nft(), filter, [&](const conntrack::Flow& flow) {
+      return flow.is_redirected() && gone.contains(flow.answers_from);
+    });
   }
 }
 

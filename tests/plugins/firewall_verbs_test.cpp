@@ -95,6 +95,26 @@ TEST_CASE("firewall ADD: refuses what it cannot mean", "[firewall][add]") {
   CHECK(difference(before, rules()) == "");
 }
 
+TEST_CASE("firewall ADD: a limit to addresses", "[firewall][add]") {
+  const TestHost host;
+  const auto output = [](int count, std::string_view verb) {
+    std::string ips;
+    for (int i = 0; i < count; ++i) {
+      ips += concat(i == 0 ? "" : ",", R"({"address":"10.)", i / 65536, ".", i / 256 % 256, ".",
+                    i % 256, "/8\"}");
+    }
+    return call(verb,
+                with(firewall_conf(""), "prevResult",
+                     Json::parse(concat(R"({"interfaces":[{"name":"cni0"}],"ips":[)", ips, "]}"))));
+  };
+  CHECK(output(1024, "ADD").ok());
+  CHECK(output(1024, "CHECK").ok());
+  const Output refused = output(100000, "ADD");
+  CHECK(code_of(refused) == 7);
+  CHECK_THAT(message_of(refused), Catch::Contains("prevResult.ips: more than 1024"));
+  CHECK(output(100000, "DEL").ok());
+}
+
 TEST_CASE("firewall ADD: empty texts mean not set", "[firewall][add]") {
   const TestHost host;
   const Pod pod({.firewall = R"("backend":"","ingressPolicy":"","iptablesAdminChainName":"",)"

@@ -115,3 +115,19 @@ TEST_CASE("portmap DEL: cuts every flow that it redirected, and no other", "[por
   CHECK(is_tracked("tcp", web.v4(), own, 7000));
   CHECK(is_tracked("tcp", "10.1.2.1", web.v4(), 7001));
 }
+
+TEST_CASE("portmap GC: cuts the flows of several containers at once", "[portmap][conntrack]") {
+  const PortHost host;
+  const Container web("web"), other("other");
+  const TestNamespace& outside = host.outside.net();
+  const std::string own(OutsideHost::kV4);
+  const Attachment portmap = web.publish(mapping(8080, 80));
+  other.publish(mapping(8081, 80));
+  CHECK(tcp_peer_seen({outside, web.net(), kHostV4, 8080, kTrafficPatience, 80}));
+  CHECK(tcp_peer_seen({outside, other.net(), kHostV4, 8081, kTrafficPatience, 80}));
+  CHECK(tcp_peer_seen({web.net(), outside, own, 7000}));
+  CHECK(portmap.collecting({}).run("GC").ok());
+  CHECK_FALSE(is_tracked("tcp", own, kHostV4, 8080));
+  CHECK_FALSE(is_tracked("tcp", own, kHostV4, 8081));
+  CHECK(is_tracked("tcp", web.v4(), own, 7000));
+}

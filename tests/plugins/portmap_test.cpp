@@ -231,6 +231,16 @@ TEST_CASE("portmap ADD: thousands of ports at once", "[portmap][add]") {
   CHECK(count_port_elements() == 0);
 }
 
+TEST_CASE("portmap ADD: a limit to mappings", "[portmap][add][one-kernel]") {
+  const TestHost host;
+  std::string mappings = R"({"hostPort":1,"containerPort":1})";
+  const std::string one = "," + mappings;
+  for (int i = 0; i < 131072; ++i) mappings += one;
+  const Output output = bare("c1", mappings).run("ADD");
+  CHECK(code_of(output) == 7);
+  CHECK_THAT(message_of(output), Catch::Contains("portMappings: more than 131072"));
+}
+
 TEST_CASE("portmap DEL: takes what the owner has, with whatever is known", "[portmap][del]") {
   const TestHost host;
   const std::string other = R"({"address":"10.1.2.10/24"})";
