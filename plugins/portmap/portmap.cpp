@@ -105,7 +105,7 @@ void unpublish_former(const Request& request, const Result& previous) {
   }
 }
 
-Result add(const Request& request) {
+Result make(const Request& request, bool again) {
   Result previous = required_prev_result(request, "portmap");
   Config conf = Config::parse(request);
   if (conf.mappings.empty()) {
@@ -115,6 +115,10 @@ Result add(const Request& request) {
   Job job(request, std::move(conf), previous);
   warn_of_unserved(job.conf, job.ports);
   if (job.ports.targets.empty()) return previous;
+  if (again && !has_own_links(job.ports)) {
+    log::info("the way to the container is gone: a DEL is under way");
+    return previous;
+  }
   require_own_links(job.ports);
   // Neither backend sees what the other one made, and iptables' rules come first.
   for (const Backend& other : kBackends) {
@@ -131,7 +135,8 @@ bool has_rules(const Request& request) {
   return !Config::parse_leniently(request).mappings.empty();
 }
 
-void restore(const Request& request) { static_cast<void>(add(request)); }
+Result add(const Request& request) { return make(request, false); }
+void restore(const Request& request) { static_cast<void>(make(request, true)); }
 
 void check(const Request& request) {
   const Result previous = required_prev_result(request, "portmap");

@@ -92,6 +92,12 @@ void find_links(Host& host, Ports& ports) {
   }
 }
 
+bool has_own_links(const Ports& ports) {
+  return std::ranges::all_of(ports.targets, [&](const Target& target) {
+    return target.own_link || !needs_loopback(ports, target);
+  });
+}
+
 void require_own_links(const Ports& ports) {
   for (const Target& target : ports.targets) {
     if (target.own_link || !needs_loopback(ports, target)) continue;

@@ -17,6 +17,8 @@ void find_links(Host& host, Ports& ports);
 
 /// Whether connections from the host's loopback addresses are to reach any target.
 [[nodiscard]] bool needs_loopback(const Ports& ports);
+/// Whether that opens links of their own only.
+[[nodiscard]] bool has_own_links(const Ports& ports);
 /// Throws Error{kInvalidConfig} when that would open a link that leads elsewhere, too: the way to a
 /// container that is gone is the default route's.
 void require_own_links(const Ports& ports);

@@ -331,6 +331,19 @@ TEST_CASE("portmap: a bridge with the uplink in it is closed again",
   CHECK(reaches(kTrafficPatience) == Seen("10.1.2.99"));
 }
 
+TEST_CASE("portmap: a reload leaves out a container whose link is gone",
+          "[portmap][reload][security]") {
+  const PortHost host;
+  const Container web("web");
+  const Attachment attachment = web.publish(kWeb);
+  web.bridge.del();
+  tool("ip link del cni0");
+  const Output output = attachment.run("RESTORE");
+  INFO(output.text());
+  CHECK(output.ok());
+  CHECK(host.host.net().sysctl("net/ipv4/conf/uplink/route_localnet") == "0");
+}
+
 TEST_CASE("portmap: the default route's link is not the way to a container",
           "[portmap][add][security]") {
   const PortHost host;
