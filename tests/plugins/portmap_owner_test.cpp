@@ -5,6 +5,7 @@
 #include "base/concat.h"
 #include "plugins/portmap_fixture.h"
 #include "support/catch.h"
+#include "support/poll.h"
 
 using namespace cni::test;  // NOLINT(google-build-using-namespace): the vocabulary under test
 using cni::concat;
@@ -127,7 +128,8 @@ TEST_CASE("portmap: a container whose namespace is gone gives its ports up", "[p
     dead.publish(kWeb, members);
     CHECK(code_of(web.portmap(portmap_conf(kWeb, others)).run("ADD")) == 102);
   }
-  web.publish(kWeb, others);
+  // The kernel takes the veth away some time after the namespace.
+  CHECK(eventually([&] { return web.portmap(portmap_conf(kWeb, others)).run("ADD").ok(); }));
   CHECK(leads_to(host, web.net()));
 }
 
