@@ -4,11 +4,10 @@
 
 #include <optional>
 
-#include "attach/layer3.h"
-#include "attach/masquerade.h"
 #include "attach/veth.h"
 #include "base/concat.h"
 #include "base/error.h"
+#include "masquerade/masquerade.h"
 #include "netlink/address.h"
 #include "protocol/delegate.h"
 
@@ -37,11 +36,11 @@ Piece masquerading() {
   return {.what = "masquerading",
           .remove =
               [](const Detaching& at) {
-                masquerade_of(at.host, at.request).remove(likely_addresses(at));
+                masquerade::remove(at.host, at.request, likely_addresses(at));
               },
           .collect =
               [](const Collecting& at) {
-                Masquerade::collect(at.host, at.request.conf.name, at.valid);
+                masquerade::collect(at.host, at.request.conf.name, at.valid);
               }};
 }
 

@@ -68,21 +68,4 @@ Interface describe(const netlink::Link& link, std::string_view sandbox) {
   return out;
 }
 
-Masquerade masquerade_of(Host& host, const Request& request) {
-  return {host, request.conf.name, request.attachment()};
-}
-
-void masquerade(Host& host, const Request& request, MasqueradeBackend backend, const Result& result,
-                Rollback& rollback) {
-  const log::Step timed("masquerade");
-  const std::vector<IpNet> addresses = addresses_of(result);
-  std::vector<IpAddress> plain;
-  for (const IpNet& net : addresses) plain.push_back(net.address);
-  rollback.on_failure("remove masquerading", [&host, &request, plain] {
-    masquerade_of(host, request).remove(plain);
-    nft::masquerade::remove_unused(host.nft());
-  });
-  masquerade_of(host, request).add(backend, addresses);
-}
-
 }  // namespace cni

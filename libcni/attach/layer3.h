@@ -6,8 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "attach/masquerade.h"
-#include "base/rollback.h"
 #include "host/host.h"
 #include "model/result.h"
 #include "netlink/link.h"
@@ -32,10 +30,5 @@ namespace cni {
 [[nodiscard]] Result only_interface(Result result, std::string_view ifname);
 /// An interface for a result; an empty sandbox: on the host.
 [[nodiscard]] Interface describe(const netlink::Link& link, std::string_view sandbox);
-
-[[nodiscard]] Masquerade masquerade_of(Host& host, const Request& request);
-/// Masquerades the addresses of the result; `rollback` undoes it.
-void masquerade(Host& host, const Request& request, MasqueradeBackend backend, const Result& result,
-                Rollback& rollback);
 
 }  // namespace cni

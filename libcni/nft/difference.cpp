@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <map>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "base/concat.h"
@@ -146,6 +147,59 @@ std::optional<std::string> compare_set(Socket& socket, const Message& wanted) {
   return std::nullopt;
 }
 
+std::vector<Attributes> expressions_of(const Attributes& rule) {
+  std::vector<Attributes> out;
+  rule.nested(NFTA_RULE_EXPRESSIONS).for_each([&](const nlattr* item) { out.emplace_back(item); });
+  return out;
+}
+
+/// The same prefix of an address, compared by a mask (as earlier versions wrote it) instead of by
+/// fewer bytes: `actual` begins with payload, bitwise, cmp; `wanted` with payload, cmp.
+bool is_masked(std::span<const Attributes> actual, std::span<const Attributes> wanted) {
+  if (actual.size() < 3 || wanted.size() < 2) return false;
+  const auto named = [](const Attributes& expression, std::string_view name) {
+    return expression.text(NFTA_EXPR_NAME) == name;
+  };
+  const auto data = [](const Attributes& expression) { return expression.nested(NFTA_EXPR_DATA); };
+  if (!named(actual[0], "payload") || !named(wanted[0], "payload")) return false;
+  if (!named(actual[1], "bitwise") || !named(actual[2], "cmp") || !named(wanted[1], "cmp")) {
+    return false;
+  }
+  const auto same = [&](int attribute, int place) {
+    return data(actual[place == 0 ? 0 : 2]).be32(attribute) ==
+           data(wanted[static_cast<std::size_t>(place)]).be32(attribute);
+  };
+  if (!same(NFTA_PAYLOAD_BASE, 0) || !same(NFTA_PAYLOAD_OFFSET, 0) || !same(NFTA_CMP_OP, 1)) {
+    return false;
+  }
+  const auto mask = data(actual[1]).nested(NFTA_BITWISE_MASK).bytes(NFTA_DATA_VALUE);
+  const auto value = data(actual[2]).nested(NFTA_CMP_DATA).bytes(NFTA_DATA_VALUE);
+  const auto first = data(wanted[1]).nested(NFTA_CMP_DATA).bytes(NFTA_DATA_VALUE);
+  if (mask.size() <= first.size() || value.size() != mask.size()) return false;
+  return std::ranges::equal(value.first(first.size()), first) &&
+         std::ranges::all_of(mask.first(first.size()), [](auto b) { return b == 0xff; }) &&
+         std::ranges::all_of(mask.subspan(first.size()), [](auto b) { return b == 0; });
+}
+
+/// Whether a rule of the kernel's says what is wanted.
+bool is_rule(const Attributes& actual, const Attributes& wanted) {
+  if (comment_of(actual.bytes(NFTA_RULE_USERDATA), kRuleComment) !=
+      comment_of(wanted.bytes(NFTA_RULE_USERDATA), kRuleComment)) {
+    return false;
+  }
+  const std::vector<Attributes> is = expressions_of(actual), should = expressions_of(wanted);
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < should.size(); ++i, ++at) {
+    if (at < is.size() && covers(is[at], should[i])) continue;
+    if (!is_masked(std::span(is).subspan(std::min(at, is.size())), std::span(should).subspan(i))) {
+      return false;
+    }
+    at += 2;
+    i += 1;
+  }
+  return at == is.size();
+}
+
 /// The rules of one chain.
 std::optional<std::string> compare_rules(Socket& socket, const std::vector<const Message*>& rules,
                                          Others others) {
@@ -156,7 +210,7 @@ std::optional<std::string> compare_rules(Socket& socket, const std::vector<const
   for (const Message* const rule : rules) {
     const Attributes wanted = attributes_of(rule->raw());
     const auto is_it = [&](const std::string& other) {
-      return covers(attributes_of(other), wanted);
+      return is_rule(attributes_of(other), wanted);
     };
     if (others == Others::kAllowed) {
       while (next < actual.size() && !is_it(actual[next])) ++next;

@@ -63,6 +63,7 @@ void delete_parts(Socket& socket, Transaction& transaction, const Table& table,
                   const IsPart& is_part) {
   const std::vector<std::string> chains = list_chains(socket, table);
   const std::vector<std::string> sets = list_sets(socket, table);
+  if (std::ranges::none_of(chains, is_part) && std::ranges::none_of(sets, is_part)) return;
   if (std::ranges::all_of(chains, is_part) && std::ranges::all_of(sets, is_part)) {
     return delete_table(transaction, table);
   }

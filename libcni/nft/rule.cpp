@@ -116,12 +116,18 @@ Rule& Rule::match_family(Family family) {
 
 Rule& Rule::match_address(std::uint32_t offset, const IpNet& net, int operation) {
   match_family(net.family());
-  payload(NFT_PAYLOAD_NETWORK_HEADER, offset, bytes_of(net.family()));
-  if (net.prefix < net.address.bits()) {
-    std::vector<std::uint8_t> ones(bytes_of(net.family()), 0xff);
-    mask(IpAddress::from_bytes(net.family(), ones).network(net.prefix).bytes());
+  const IpAddress first = net.address.network(net.prefix);
+  constexpr int kByte = 8;
+  if (net.prefix > 0 && net.prefix % kByte == 0) {
+    // As nft(8) writes it, so that a ruleset that it has saved and restored is the same.
+    const auto length = static_cast<std::uint32_t>(net.prefix / kByte);
+    payload(NFT_PAYLOAD_NETWORK_HEADER, offset, length);
+    return compare(operation, first.bytes().first(length));
   }
-  return compare(operation, net.address.network(net.prefix).bytes());
+  payload(NFT_PAYLOAD_NETWORK_HEADER, offset, bytes_of(net.family()));
+  std::vector<std::uint8_t> ones(bytes_of(net.family()), 0xff);
+  mask(IpAddress::from_bytes(net.family(), ones).network(net.prefix).bytes());
+  return compare(operation, first.bytes());
 }
 
 Rule& Rule::match_destination(const IpNet& net) {
@@ -229,13 +235,23 @@ Rule& Rule::match_local_destination() {
   return compare(NFT_CMP_EQ, host_order(RTN_LOCAL));
 }
 
-Rule& Rule::match_redirected() {
-  expression("ct", [](Message& data) {
+Rule& Rule::match_redirected() { return match_connection_bits(NFT_CT_STATUS, IPS_DST_NAT); }
+
+Rule& Rule::match_invalid() { return match_connection_bits(NFT_CT_STATE, NF_CT_STATE_INVALID_BIT); }
+
+Rule& Rule::match_connection_bits(int key, std::uint32_t bits) {
+  expression("ct", [&](Message& data) {
     data.put_be32(NFTA_CT_DREG, NFT_REG_1);
-    data.put_be32(NFTA_CT_KEY, NFT_CT_STATUS);
+    data.put_be32(NFTA_CT_KEY, static_cast<std::uint32_t>(key));
   });
-  mask(host_order(IPS_DST_NAT));
+  mask(host_order(bits));
   return compare(NFT_CMP_NEQ, host_order(0));
+}
+
+Rule& Rule::match_source_in_set(Family family, std::string_view set) {
+  match_family(family);
+  payload(NFT_PAYLOAD_NETWORK_HEADER, source_offset(family), bytes_of(family));
+  return match_in_set(set);
 }
 
 Rule& Rule::load_service(Family family, bool with_address) {

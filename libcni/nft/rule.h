@@ -70,6 +70,10 @@ class Rule {
   Rule& match_local_destination();
   /// Goes on only for packets of connections whose destination was translated.
   Rule& match_redirected();
+  /// Goes on only for packets that belong to no connection, though they should.
+  Rule& match_invalid();
+  /// Goes on only for packets of this family whose source address is in the set.
+  Rule& match_source_in_set(Family family, std::string_view set);
 
   // Keys, to be looked up next.
   /// Protocol and destination port, behind the destination address or not.
@@ -109,6 +113,7 @@ class Rule {
   Rule& meta(int key, std::uint32_t word = 0);
   Rule& match_address(std::uint32_t offset, const IpNet& net, int operation);
   Rule& match_name(int key, std::string_view name, bool equal);
+  Rule& match_connection_bits(int key, std::uint32_t bits);
   Rule& compare(int operation, std::span<const std::uint8_t> value);
   Rule& mask(std::span<const std::uint8_t> bits);
 

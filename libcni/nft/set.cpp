@@ -178,7 +178,8 @@ std::vector<SetElement> find_elements(Socket& socket, const Set& set, std::span<
       message.nest(NFTA_SET_ELEM_LIST_ELEMENTS, [&](Message& list) {
         list.nest(NFTA_LIST_ELEM, [&](Message& element) { put_key(element, key); });
       });
-      message.tolerate(ENOENT);
+      // EINVAL: a set of this name with keys of another kind. It is not ours, nor is what it holds.
+      message.tolerate(ENOENT).tolerate(EINVAL);
     }
     std::vector<Message*> all;
     for (Message& message : messages) all.push_back(&message);

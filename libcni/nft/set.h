@@ -72,7 +72,8 @@ void add_element(Transaction& transaction, const Set& set, const SetElement& ele
 void delete_elements(Transaction& transaction, const Set& set, std::span<const Bytes> keys);
 void delete_element(Transaction& transaction, const Set& set, const Bytes& key);
 
-// Look-ups. What does not exist is empty, also when the whole table is missing.
+// Look-ups. What does not exist is empty, also when the whole table is missing, or when the set is
+// of another type.
 
 /// Those that exist, in the order of the keys; one send for all.
 [[nodiscard]] std::vector<SetElement> find_elements(netlink::Socket& socket, const Set& set,

@@ -26,6 +26,16 @@ std::string full_name(const Table& table, std::string_view object) {
   return concat(table.text(), " ", object);
 }
 
+/// The kernel's description; "" when there is none.
+std::string look_up_chain(Socket& socket, const Table& table, std::string_view chain) {
+  Message message = request(NFT_MSG_GETCHAIN, table.family,
+                            concat("look up nf_tables chain ", full_name(table, chain)));
+  message.put_text(NFTA_CHAIN_TABLE, table.name).put_text(NFTA_CHAIN_NAME, chain);
+  message.tolerate(ENOENT);
+  socket.transact(message);
+  return message.replies().empty() ? std::string() : message.replies().front();
+}
+
 /// nullopt for a chain that is at no hook.
 std::optional<BaseChain> read_base_chain(const Reply& reply) {
   const Attributes chain = reply.attributes<nfgenmsg>();
@@ -98,13 +108,8 @@ std::vector<BaseChain> list_base_chains(Socket& socket) {
 
 std::optional<BaseChain> find_base_chain(Socket& socket, const Table& table,
                                          std::string_view name) {
-  Message message = request(NFT_MSG_GETCHAIN, table.family,
-                            concat("look up nf_tables chain ", full_name(table, name)));
-  message.put_text(NFTA_CHAIN_TABLE, table.name).put_text(NFTA_CHAIN_NAME, name);
-  message.tolerate(ENOENT);
-  socket.transact(message);
-  if (message.replies().empty()) return std::nullopt;
-  return read_base_chain(Reply(message.replies().front()));
+  const std::string found = look_up_chain(socket, table, name);
+  return found.empty() ? std::nullopt : read_base_chain(Reply(found));
 }
 
 std::vector<std::string> list_chains(Socket& socket, const Table& table) {
@@ -131,12 +136,14 @@ bool has_table(Socket& socket, const Table& table) {
 }
 
 bool has_chain(Socket& socket, const Table& table, std::string_view chain) {
-  Message message = request(NFT_MSG_GETCHAIN, table.family,
-                            concat("look up nf_tables chain ", full_name(table, chain)));
-  message.put_text(NFTA_CHAIN_TABLE, table.name).put_text(NFTA_CHAIN_NAME, chain);
-  message.tolerate(ENOENT);
-  socket.transact(message);
-  return message.error() == 0;
+  return !look_up_chain(socket, table, chain).empty();
+}
+
+std::optional<std::uint32_t> find_chain_use(Socket& socket, const Table& table,
+                                            std::string_view chain) {
+  const std::string found = look_up_chain(socket, table, chain);
+  if (found.empty()) return std::nullopt;
+  return Reply(found).attributes<nfgenmsg>().be32(NFTA_CHAIN_USE);
 }
 
 std::vector<StoredRule> list_rules(Socket& socket, const Table& table, std::string_view chain) {
@@ -162,6 +169,11 @@ void add_table(Transaction& transaction, const Table& table) {
       .add(NFT_MSG_NEWTABLE, NLM_F_CREATE, table.family,
            concat("create nf_tables table ", table.text()))
       .put_text(NFTA_TABLE_NAME, table.name);
+}
+
+void wake_table(Transaction& transaction, const Table& table) {
+  add_table(transaction, table);
+  transaction.back().put_be32(NFTA_TABLE_FLAGS, 0);
 }
 
 void delete_table(Transaction& transaction, const Table& table) {

@@ -45,6 +45,10 @@ struct StoredRule {
 [[nodiscard]] bool has_table(netlink::Socket& socket, const Table& table);
 [[nodiscard]] std::vector<std::string> list_chains(netlink::Socket& socket, const Table& table);
 [[nodiscard]] bool has_chain(netlink::Socket& socket, const Table& table, std::string_view chain);
+/// How many rules and elements refer to the chain, its own rules included.
+[[nodiscard]] std::optional<std::uint32_t> find_chain_use(netlink::Socket& socket,
+                                                          const Table& table,
+                                                          std::string_view chain);
 /// Of every table. Reads the chains that are at no hook, too: many on a node with many services.
 [[nodiscard]] std::vector<BaseChain> list_base_chains(netlink::Socket& socket);
 /// nullopt also when the chain is at no hook, or the table is missing.
@@ -57,6 +61,8 @@ struct StoredRule {
 
 /// Several of us keep their objects in one table: that it exists is no failure.
 void add_table(Transaction& transaction, const Table& table);
+/// The same, and a table that somebody made dormant works again.
+void wake_table(Transaction& transaction, const Table& table);
 void delete_table(Transaction& transaction, const Table& table);
 /// A chain bound to a hook of the kernel (NF_*_PRE_ROUTING ...) that accepts at its end.
 struct Hook {

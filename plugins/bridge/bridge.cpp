@@ -16,7 +16,6 @@
 #include "attach/detach.h"
 #include "attach/job.h"
 #include "attach/layer3.h"
-#include "attach/masquerade.h"
 #include "attach/veth.h"
 #include "base/concat.h"
 #include "base/deadline.h"
@@ -28,6 +27,7 @@
 #include "host/forwarding.h"
 #include "host/host.h"
 #include "layer3.h"
+#include "masquerade/masquerade.h"
 #include "netlink/monitor.h"
 #include "plugins.h"
 #include "protocol/chained.h"
@@ -98,8 +98,8 @@ void configure_layer3(Job& job, const Attached& attached, const Result& result) 
                     gateways_of(result), job.rollback);
     pin_mac(job.host, attached.bridge);
   }
-  if (job.conf.ip_masq) {
-    masquerade(job.host, job.request, job.conf.ip_masq_backend, result, job.rollback);
+  if (job.conf.ip_masq.any()) {
+    masquerade::add(job.host, job.request, job.conf.ip_masq, addresses_of(result), job.rollback);
   }
 }
 
@@ -213,7 +213,7 @@ void gc(const Request& request, const OwnerSet& valid) { collect(request, valid,
 bool has_rules(const Request& request) {
   const JsonRef conf = request.conf.root();
   const bool has_ipam = !conf["ipam"]["type"].string_or("").empty();
-  return conf["macspoofchk"].bool_or(false) || (conf["ipMasq"].bool_or(false) && has_ipam);
+  return conf["macspoofchk"].bool_or(false) || (masquerade::is_wanted(conf) && has_ipam);
 }
 
 void restore(const Request& request) {
@@ -228,9 +228,8 @@ void restore(const Request& request) {
     if (!mac) request.conf.root()["prevResult"].fail("no MAC of the container's interface");
     spoof_check::add(host.nft(), owner, port.name, *mac);
   }
-  if (conf.ip_masq && conf.has_ipam) {
-    masquerade_of(host, request)
-        .add(conf.ip_masq_backend, attachment_addresses(previous, request.ifname));
+  if (conf.ip_masq.any() && conf.has_ipam) {
+    masquerade::add(host, request, conf.ip_masq, attachment_addresses(previous, request.ifname));
   }
 }
 
@@ -239,8 +238,8 @@ void status(const Request& request) {
   Host host;
   require_possible("permissions", [&] { require_permissions(host); });
   require_usable(host, conf, possible_gateways(request));
-  if (conf.ip_masq) {
-    require_possible("ipMasq", [&] { Masquerade::probe(host, conf.ip_masq_backend); });
+  if (conf.ip_masq.any()) {
+    require_possible("ipMasq", [&] { masquerade::probe(host, conf.ip_masq); });
   }
   if (conf.vlan_filtering) require_possible("vlan", [] { probe_vlan_filtering(); });
   if (conf.mac_spoof_check) {

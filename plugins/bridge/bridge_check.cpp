@@ -16,6 +16,7 @@
 #include "host/forwarding.h"
 #include "host/host.h"
 #include "layer3.h"
+#include "masquerade/masquerade.h"
 #include "netlink/link.h"
 #include "protocol/delegate.h"
 #include "reference_spoof_check.h"
@@ -119,8 +120,8 @@ void check(const Request& request) {
   const Result ours = only_interface(*previous, request.ifname);
   check_interface(sandbox, container, ours);
   if (conf.is_gateway) check_gateways(host, conf, bridge, ours);
-  if (conf.ip_masq) {
-    masquerade_of(host, request).check(conf.ip_masq_backend, addresses_of(ours));
+  if (conf.ip_masq.any()) {
+    masquerade::check(host, request, conf.ip_masq, addresses_of(ours));
   }
   ipam::check(request);
 }

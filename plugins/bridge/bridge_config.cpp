@@ -85,7 +85,6 @@ Config Config::parse(const Request& request) {
   out.is_default_gateway = root["isDefaultGateway"].bool_or(false);
   out.is_gateway = root["isGateway"].bool_or(false) || out.is_default_gateway;
   out.force_address = root["forceAddress"].bool_or(false);
-  out.ip_masq = root["ipMasq"].bool_or(false);
   out.mtu = parse_mtu(root["mtu"]);
   out.hairpin_mode = root["hairpinMode"].bool_or(false);
   out.promisc_mode = root["promiscMode"].bool_or(false);
@@ -98,7 +97,7 @@ Config Config::parse(const Request& request) {
   out.mac = parse_mac(request);
   parse_vlans(root, out);
   out.mac_spoof_check = root["macspoofchk"].bool_or(false);
-  out.ip_masq_backend = parse_masquerade_backend(root["ipMasqBackend"]);
+  out.ip_masq = masquerade::Settings::parse(root);
   require_consistent(out);
   return out;
 }
@@ -106,19 +105,11 @@ Config Config::parse(const Request& request) {
 Config Config::parse_leniently(const Request& request) noexcept {
   Config out;
   const JsonRef root = request.conf.root();
-  const auto flag = [&](std::string_view key) {
-    try {
-      return root[key].bool_or(false);
-    } catch (const std::exception&) {
-      return false;
-    }
-  };
   try {
     out.bridge = root["bridge"].string_or(out.bridge);
   } catch (const std::exception&) {
     out.bridge.clear();
   }
-  out.ip_masq = flag("ipMasq");
   return out;
 }
 

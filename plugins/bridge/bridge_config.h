@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "attach/masquerade.h"
+#include "masquerade/masquerade.h"
 #include "model/result.h"
 #include "protocol/request.h"
 
@@ -19,8 +19,7 @@ struct Config {
   bool is_gateway = false;
   bool is_default_gateway = false;
   bool force_address = false;
-  bool ip_masq = false;
-  MasqueradeBackend ip_masq_backend = MasqueradeBackend::kNftables;
+  masquerade::Settings ip_masq;
   unsigned mtu = 0;  // bytes, 0: the kernel's default
   bool hairpin_mode = false;
   bool promisc_mode = false;

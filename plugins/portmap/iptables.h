@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "attach/iptables.h"
 #include "holders.h"
 #include "host/host.h"
+#include "masquerade/iptables.h"
 #include "model/ip.h"
 #include "model/port_mapping.h"
 
@@ -21,7 +21,7 @@
 /// The chains do not know interface names: a container that is on a network twice has one.
 namespace cni::portmap::iptables {
 
-using cni::iptables::Target;
+using masquerade::iptables::Target;
 
 struct Options {
   bool snat = true;

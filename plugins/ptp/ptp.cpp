@@ -16,12 +16,12 @@
 #include "attach/detach.h"
 #include "attach/job.h"
 #include "attach/layer3.h"
-#include "attach/masquerade.h"
 #include "attach/veth.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "host/forwarding.h"
 #include "host/host.h"
+#include "masquerade/masquerade.h"
 #include "plugins.h"
 #include "protocol/chained.h"
 #include "protocol/delegate.h"
@@ -32,8 +32,7 @@ namespace {
 
 /// The plugin's configuration; docs/plugins/ptp.md describes the keys.
 struct Config {
-  bool ip_masq = false;
-  MasqueradeBackend ip_masq_backend = MasqueradeBackend::kNftables;
+  masquerade::Settings ip_masq;
   unsigned mtu = 0;        // bytes, 0: the kernel's default
   std::optional<Dns> dns;  // replaces the IPAM plugin's as a whole
 
@@ -44,8 +43,7 @@ struct Config {
 Config Config::parse(const Request& request) {
   const JsonRef root = request.conf.root();
   Config out;
-  out.ip_masq = root["ipMasq"].bool_or(false);
-  out.ip_masq_backend = parse_masquerade_backend(root["ipMasqBackend"]);
+  out.ip_masq = masquerade::Settings::parse(root);
   out.mtu = parse_mtu(root["mtu"]);
   out.dns = parse_dns(root["dns"]);
   if (root["ipam"]["type"].string_or("").empty()) {
@@ -74,8 +72,8 @@ void configure(Job& job, const VethPair& pair, const Result& result) {
                        .announce = false,
                        .first = container_routes(result, pair.container.ifindex)});
   configure_host_end(job.host, pair.host, result);
-  if (job.conf.ip_masq) {
-    masquerade(job.host, job.request, job.conf.ip_masq_backend, result, job.rollback);
+  if (job.conf.ip_masq.any()) {
+    masquerade::add(job.host, job.request, job.conf.ip_masq, addresses_of(result), job.rollback);
   }
 }
 
@@ -112,8 +110,8 @@ void check(const Request& request) {
   check_interface(sandbox, container, ours, container_routes(ours, container.ifindex));
   check_host_end(host, host_end, ours);
   check_forwarding(addresses_of(ours));
-  if (conf.ip_masq) {
-    masquerade_of(host, request).check(conf.ip_masq_backend, addresses_of(ours));
+  if (conf.ip_masq.any()) {
+    masquerade::check(host, request, conf.ip_masq, addresses_of(ours));
   }
   ipam::check(request);
 }
@@ -126,24 +124,23 @@ void del(const Request& request) { detach(request, pieces()); }
 void gc(const Request& request, const OwnerSet& valid) { collect(request, valid, pieces()); }
 
 /// Of a configuration that ADD has taken.
-bool has_rules(const Request& request) { return request.conf.root()["ipMasq"].bool_or(false); }
+bool has_rules(const Request& request) { return masquerade::is_wanted(request.conf.root()); }
 
 void restore(const Request& request) {
   const Config conf = Config::parse(request);
   const Result previous = required_prev_result(request, "restoring");
   Host host;
   static_cast<void>(get_host_veth(host, request.owner()));
-  if (!conf.ip_masq) return;
-  masquerade_of(host, request)
-      .add(conf.ip_masq_backend, attachment_addresses(previous, request.ifname));
+  if (!conf.ip_masq.any()) return;
+  masquerade::add(host, request, conf.ip_masq, attachment_addresses(previous, request.ifname));
 }
 
 void status(const Request& request) {
   const Config conf = Config::parse(request);
   Host host;
   require_possible("permissions", [&] { require_permissions(host); });
-  if (conf.ip_masq) {
-    require_possible("ipMasq", [&] { Masquerade::probe(host, conf.ip_masq_backend); });
+  if (conf.ip_masq.any()) {
+    require_possible("ipMasq", [&] { masquerade::probe(host, conf.ip_masq); });
   }
   ipam::status(request);
 }

@@ -155,19 +155,23 @@ TEST_CASE("bridge CHECK: notices that a bridge or port is gone", "[bridge][check
 TEST_CASE("bridge CHECK: notices every missing masquerading object", "[bridge][check]") {
   const Checked checked(kEverything);
   REQUIRE(checked.check().ok());
-  std::vector<std::string> chains;
+  std::vector<std::string> chains, sets;
   const cni::Json ruleset = tool_json("nft -j list ruleset");
   for (const auto& object : ruleset.root()["nftables"].items()) {
     if (object["chain"].present()) chains.push_back(object["chain"]["name"].string());
+    if (object["set"].present()) sets.push_back(object["set"]["name"].string());
   }
-  REQUIRE(chains.size() == 3);
-  SECTION("an element") {
-    require_noticed(checked, {"nft delete element inet cnipp masq4 { 10.1.2.2 }", "", "10.1.2.2"});
+  REQUIRE(sets.size() == 2);
+  REQUIRE(chains.size() == 6);
+  for (const std::string& set : sets) {
+    SECTION("an element of " + set) {
+      require_noticed(checked, {concat("nft flush set inet cnipp ", set), "", set});
+    }
   }
-  SECTION("an IPv6 element") {
-    require_noticed(checked,
-                    {"nft delete element inet cnipp masq6 { 2001:db8:1::2 }", "", "2001:db8:1::2"});
+  SECTION("the ledger") {
+    require_noticed(checked, {"nft flush map inet cnipp masq-ledger", "", "masq-ledger"});
   }
+  std::erase_if(chains, [](const std::string& chain) { return chain.ends_with("-users"); });
   for (const std::string& chain : chains) {
     SECTION("the rules of chain " + chain) {
       require_noticed(checked, {concat("nft flush chain inet cnipp ", chain), "", chain});

@@ -150,13 +150,10 @@ std::vector<std::string> masqueraded() {
   const Json ruleset = tool_json("nft -j list ruleset");
   std::vector<std::string> out;
   for (const JsonRef& object : ruleset.root()["nftables"].items()) {
-    const JsonRef map = object["map"];
-    if (!map.present() || map["table"].string() != "cnipp") continue;
-    if (!map["name"].string().starts_with("masq")) continue;
-    for (const JsonRef& element : map["elem"].items()) {
-      const JsonRef key = element.items().at(0);
-      out.push_back(key.is_string() ? key.string() : key["elem"]["val"].string());
-    }
+    const JsonRef set = object["set"];
+    if (!set.present() || set["table"].string() != "cnipp") continue;
+    if (!set["name"].string().starts_with("masq-")) continue;
+    for (const JsonRef& element : set["elem"].items()) out.push_back(element.string());
   }
   std::ranges::sort(out);
   return out;

@@ -78,7 +78,7 @@ Output run_gc(const std::string& conf, const std::vector<std::string>& valid_ids
                                                     const TestNamespace* net = nullptr);
 /// The lease files of a network (without lock and last_reserved_ip.*), sorted.
 [[nodiscard]] std::vector<std::string> leases_of(std::string_view network = "net1");
-/// The addresses that our nf_tables maps masquerade, sorted.
+/// The addresses that our nf_tables sets masquerade, sorted.
 [[nodiscard]] std::vector<std::string> masqueraded();
 /// The names of the records that plugins keep of their attachments, for reloads.
 [[nodiscard]] std::vector<std::string> records();

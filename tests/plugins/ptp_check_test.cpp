@@ -78,7 +78,7 @@ TEST_CASE("ptp CHECK: notices what is changed on the host and names it", "[ptp][
   }
   SECTION("masquerading") {
     require_noticed(on.attachment, on.result,
-                    {"nft delete element inet cnipp masq4 { 10.1.2.2 }", "", "10.1.2.2"});
+                    {"nft flush map inet cnipp masq-ledger", "", "masq-ledger"});
   }
   SECTION("the link is gone") {
     require_noticed(on.attachment, on.result, {concat("ip link del ", link), "", "eth0"});

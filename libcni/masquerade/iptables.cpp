@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include "attach/iptables.h"
+#include "masquerade/iptables.h"
 
 #include <algorithm>
 #include <iterator>
@@ -10,7 +10,7 @@
 #include "base/hash.h"
 #include "host/xtables.h"
 
-namespace cni::iptables {
+namespace cni::masquerade::iptables {
 namespace {
 
 using xtables::Ruleset;
@@ -49,7 +49,21 @@ bool is_jump_to(std::string_view rule, std::string_view chain) {
   return rule.starts_with("-A POSTROUTING ") && rule.ends_with(concat(" -j ", chain));
 }
 
-void add_family(const Target& target, Family family, const std::vector<IpNet>& nets) {
+/// The destinations to which nothing is translated, without repetitions.
+std::vector<std::string> accept_rules(const Target& target, const std::vector<IpNet>& nets,
+                                      const std::vector<IpNet>& exclude) {
+  std::vector<std::string> out;
+  for (const std::vector<IpNet>* list : {&nets, &exclude}) {
+    for (const IpNet& net : *list) {
+      std::string rule = accept_rule(target, net);
+      if (std::ranges::find(out, rule) == out.end()) out.push_back(std::move(rule));
+    }
+  }
+  return out;
+}
+
+void add_family(const Target& target, Family family, const std::vector<IpNet>& nets,
+                const std::vector<IpNet>& exclude) {
   const Ruleset saved = xtables::save(family, kTable);
   const std::string chain = chain_name(target);
   std::string commands;
@@ -57,13 +71,11 @@ void add_family(const Target& target, Family family, const std::vector<IpNet>& n
   if (!saved.has_chain(chain)) commands += xtables::declare_chain(chain);
   const std::string masquerade = masquerade_rule(target, family);
   if (!saved.has_rule(masquerade)) commands += concat(masquerade, "\n");
-  std::vector<std::string> accepted;
-  for (const IpNet& net : nets) {
-    const std::string accept = accept_rule(target, net);
-    const bool repeated = std::ranges::find(accepted, accept) != accepted.end();
+  for (const std::string& accept : accept_rules(target, nets, exclude)) {
     // In front of the masquerading, wherever that stands.
-    if (!repeated && !saved.has_rule(accept)) commands += xtables::as_command("-I", accept);
-    accepted.push_back(accept);
+    if (!saved.has_rule(accept)) commands += xtables::as_command("-I", accept);
+  }
+  for (const IpNet& net : nets) {
     const std::string jump = jump_rule(target, net.address);
     if (!saved.has_rule(jump)) commands += concat(jump, "\n");
   }
@@ -123,10 +135,11 @@ void collect_family(Family family, std::string_view network,
 
 }  // namespace
 
-void add(const Target& target, const std::vector<IpNet>& addresses) {
+void add(const Target& target, const std::vector<IpNet>& addresses,
+         const std::vector<IpNet>& exclude) {
   for (const Family family : xtables::kFamilies) {
     const std::vector<IpNet> nets = of_family(addresses, family);
-    if (!nets.empty()) add_family(target, family, nets);
+    if (!nets.empty()) add_family(target, family, nets, of_family(exclude, family));
   }
 }
 
@@ -137,16 +150,15 @@ void remove(Host& host, const Target& target, const std::vector<IpAddress>& addr
   }
 }
 
-void check(const Target& target, const std::vector<IpNet>& addresses) {
+void check(const Target& target, const std::vector<IpNet>& addresses,
+           const std::vector<IpNet>& exclude) {
   for (const Family family : xtables::kFamilies) {
     const std::vector<IpNet> nets = of_family(addresses, family);
     if (nets.empty()) continue;
     const Ruleset saved = xtables::save(family, kTable);
-    std::vector<std::string> wanted{masquerade_rule(target, family)};
-    for (const IpNet& net : nets) {
-      wanted.push_back(accept_rule(target, net));
-      wanted.push_back(jump_rule(target, net.address));
-    }
+    std::vector<std::string> wanted = accept_rules(target, nets, of_family(exclude, family));
+    wanted.push_back(masquerade_rule(target, family));
+    for (const IpNet& net : nets) wanted.push_back(jump_rule(target, net.address));
     for (const std::string& rule : wanted) {
       if (saved.has_rule(rule)) continue;
       throw Error(ErrorCode::kMismatch, concat("masquerading: the ", xtables::program(family),
@@ -174,4 +186,4 @@ bool may_exist(Host& host, const Target& target) {
   });
 }
 
-}  // namespace cni::iptables
+}  // namespace cni::masquerade::iptables
