@@ -472,10 +472,12 @@ def neighbours(side, number, when):
         addresses += [f"10.220.{i // 250}.{i % 250 + 1}" for i in range(number)]
         if not addresses:
             return
-        chain = next(c["chain"]["name"] for c in json.loads(tool("nft", "-j", "list", "chains"))["nftables"]
-                     if c.get("chain", {}).get("name", "").startswith("masq4-"))
-        elements = ", ".join(f"{a} : goto {chain}" for a in addresses)
-        tool("nft", "-f", "-", text=f"add element inet cnipp masq4 {{ {elements} }}")
+        users = next(c["chain"]["name"] for c in json.loads(tool("nft", "-j", "list", "chains"))["nftables"]
+                     if c.get("chain", {}).get("name", "").endswith("-users"))
+        sources = users.removesuffix("-users") + "-ipv4"
+        entries = ", ".join(f"::ffff:{a} : goto {users}" for a in addresses)
+        tool("nft", "-f", "-", text=f"add element inet cnipp masq-ledger {{ {entries} }}\n"
+                                    f"add element inet cnipp {sources} {{ {', '.join(addresses)} }}\n")
         return
     lines = ["*nat"]
     for i, address in enumerate(addresses):
