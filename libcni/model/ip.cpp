@@ -147,7 +147,10 @@ std::optional<IpNet> IpNet::try_parse(std::string_view text) {
   if (!address) return {};
   // "::ffff:10.0.0.1/120" is 10.0.0.1/24
   const bool mapped = address->is_v4() && text.find(':') != std::string_view::npos;
-  const auto prefix = parse_number(text.substr(slash + 1), mapped ? 128 : address->bits());
+  // "/016" is "/16", as for the reference.
+  std::string_view digits = text.substr(slash + 1);
+  while (digits.size() > 1 && digits.front() == '0') digits.remove_prefix(1);
+  const auto prefix = parse_number(digits, mapped ? 128 : address->bits());
   if (!prefix || (mapped && *prefix < 96)) return {};
   return IpNet{*address, mapped ? *prefix - 96 : *prefix};
 }
@@ -162,6 +165,27 @@ std::string IpNet::text() const { return concat(address.text(), "/", prefix); }
 
 bool IpNet::contains(const IpAddress& other) const noexcept {
   return other.family() == family() && other.network(prefix) == address.network(prefix);
+}
+
+std::optional<std::string> subnet_problem(const IpNet& subnet) {
+  if (subnet.address.is_multicast()) return concat(subnet.text(), " is for multicast");
+  if (subnet.address.is_loopback()) {
+    return concat(subnet.text(), " is the loopback subnet, which never leaves a host");
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> gateway_problem(const IpNet& subnet, const IpAddress& gateway) {
+  if (gateway.family() != subnet.family()) {
+    return concat("gateway ", gateway.text(), " is of another family than ", subnet.text());
+  }
+  const bool has_network_address = subnet.prefix + 2 <= gateway.bits();
+  if (has_network_address && !gateway.is_unspecified() &&
+      gateway == subnet.address.network(subnet.prefix)) {
+    return concat("gateway ", gateway.text(), " is the network address of ",
+                  subnet.network().text());
+  }
+  return std::nullopt;
 }
 
 std::optional<Mac> Mac::try_parse(std::string_view text) {

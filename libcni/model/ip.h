@@ -76,6 +76,12 @@ struct IpNet {
   friend auto operator<=>(const IpNet&, const IpNet&) noexcept = default;
 };
 
+/// What speaks against containers with addresses of this subnet.
+[[nodiscard]] std::optional<std::string> subnet_problem(const IpNet& subnet);
+/// What speaks against this gateway of the subnet; it may lie outside.
+[[nodiscard]] std::optional<std::string> gateway_problem(const IpNet& subnet,
+                                                         const IpAddress& gateway);
+
 /// A 48-bit hardware address.
 struct Mac {
   std::array<std::uint8_t, 6> bytes{};

@@ -58,10 +58,13 @@ TEST_CASE("ip: networks", "[ip]") {
   REQUIRE(net.contains(IpAddress::parse("10.1.15.255")));
   REQUIRE_FALSE(net.contains(IpAddress::parse("10.1.16.0")));
   REQUIRE_FALSE(net.contains(IpAddress::parse("::1")));
+  REQUIRE(IpNet::parse("10.1.0.0/016").text() == "10.1.0.0/16");
+  REQUIRE(IpNet::parse("10.1.0.0/000").prefix == 0);
   REQUIRE(IpNet::parse("0.0.0.0/0").contains(IpAddress::parse("1.2.3.4")));
   REQUIRE(IpNet::parse("::ffff:10.0.0.1/120").text() == "10.0.0.1/24");
-  for (const auto* text : {"10.0.0.1", "10.0.0.1/33", "10.0.0.1/-1", "10.0.0.1/", "::1/129",
-                           "10.0.0.1/024", "::ffff:10.0.0.1/90", "/24", ""}) {
+  for (const auto* text :
+       {"10.0.0.1", "10.0.0.1/33", "10.0.0.1/-1", "10.0.0.1/", "::1/129", "10.0.0.1/033",
+        "10.0.0.1/0x8", "10.0.0.1/-0", "::ffff:10.0.0.1/90", "/24", ""}) {
     REQUIRE_FALSE(IpNet::try_parse(text));
   }
 }
