@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::array<char, 8> kMagic = {'c', 'n', 'i', 'p', 'p', 'i', 'd', 'x'};
 constexpr std::uint32_t kVersion = 3;
-constexpr std::uint32_t kMaxPages = 1U << 22;  // 16 GiB: more is damage
 constexpr std::uint64_t kMappedV4 = 0xffff'0000'0000;
 constexpr unsigned kFileMode = 0600;
 
@@ -45,10 +44,14 @@ struct Index::Header {
   [[nodiscard]] std::uint64_t expected_sum() const noexcept {
     return checksum(this, offsetof(Header, sum), kVersion);
   }
-  [[nodiscard]] bool valid() const noexcept {
+  /// Every number, for a file of this size.
+  [[nodiscard]] bool valid(off_t size) const noexcept {
+    const std::size_t pages = 1 + std::size_t{owner_pages} + chunk_pages;
     return magic == kMagic && version == kVersion && sum == expected_sum() &&
-           std::has_single_bit(owner_pages) && std::has_single_bit(chunk_pages) &&
-           owner_pages <= kMaxPages && chunk_pages <= kMaxPages;
+           PagedTable<Owner>::can_hold(owner_pages, owners) &&
+           PagedTable<Chunk>::can_hold(chunk_pages, chunks) &&
+           static_cast<std::uint64_t>(size) >= pages * kPageSize && read >= kNever &&
+           read <= -kNever;
   }
 };
 
@@ -122,9 +125,10 @@ std::optional<Index> Index::open(const std::string& path, const State& state) {
   // Whoever cannot write it could not keep it right either.
   out.file_ = Fd(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   Header header;
-  if (!out.file_.valid() ||
+  struct stat info {};
+  if (!out.file_.valid() || ::fstat(out.file_.get(), &info) != 0 || !S_ISREG(info.st_mode) ||
       ::pread(out.file_.get(), &header, sizeof header, 0) != ssize_t{sizeof header} ||
-      !header.valid() || header.state != state) {
+      !header.valid(info.st_size) || header.state != state) {
     return std::nullopt;
   }
   const int fd = out.file_.get();

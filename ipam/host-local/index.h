@@ -87,6 +87,7 @@ class Index {
     friend bool operator==(const Number&, const Number&) = default;
   };
   struct Owner {
+    static constexpr std::uint64_t kTable = 1;
     OwnerHash owner = 0;
     Number address;
     Origin origin = kNoStamp;
@@ -96,6 +97,7 @@ class Index {
   };
   /// 256 neighbouring addresses; a set bit is a taken one. Empty chunks have no slot.
   struct Chunk {
+    static constexpr std::uint64_t kTable = 2;
     Number first;
     std::array<std::uint64_t, 4> taken{};
     [[nodiscard]] std::uint64_t hash() const noexcept { return mix(first.high) ^ first.low; }

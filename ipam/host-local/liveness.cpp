@@ -97,8 +97,7 @@ Life Liveness::judge_namespace(const Brief& lease) {
     case NetNsSurvey::Finding::kNumberExists:
       break;
   }
-  const Timestamp age = now() - lease.made;
-  if (age < kNew) return Life::kAlive;
+  if (lease.made > now() - kNew) return Life::kAlive;
   const auto netns = namespaces_->open(lease.origin);
   return !netns || may_have(*netns, lease.address) ? Life::kAlive : Life::kDead;
 }

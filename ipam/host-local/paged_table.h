@@ -31,7 +31,8 @@ inline constexpr std::size_t kPageSize = 4096;
 
 /// A hash table in pages of a file, of which only those are read that are asked for. Each page has
 /// a check sum; one that does not fit its content makes the table `damaged`, and every answer void.
-/// A slot is a plain struct with `std::uint64_t hash() const`.
+/// A slot is a plain struct with `std::uint64_t hash() const` and a number of its own, `kTable`: no
+/// page is taken for one of another table.
 template <typename Slot>
 class PagedTable {
   static_assert(std::is_trivially_copyable_v<Slot> && (kPageSize - 16) % sizeof(Slot) == 0);
@@ -68,6 +69,10 @@ class PagedTable {
   [[nodiscard]] bool damaged() const noexcept { return damaged_; }
   [[nodiscard]] std::size_t pages() const noexcept { return pages_.size(); }
   [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
+  /// Whether a file that says so of itself can be right.
+  [[nodiscard]] static bool can_hold(std::size_t pages, std::uint64_t count) noexcept {
+    return std::has_single_bit(pages) && count <= pages * kSlots;
+  }
   /// Time to make a bigger one.
   [[nodiscard]] bool crowded() const noexcept { return count_ > pages_.size() * kSlots * 6 / 10; }
 
@@ -105,13 +110,14 @@ class PagedTable {
 
   /// Forgets a slot that find returned.
   void erase(Slot* slot) {
-    Page& page = *page_of(slot);
+    Page& page = page_of(slot);
     *slot = page.slots[--page.head.count];
     page.changed = true;
+    damaged_ = damaged_ || count_ == 0;
     --count_;
   }
   /// Says that a slot that find returned was changed in place.
-  void touch(Slot* slot) { page_of(slot)->changed = true; }
+  void touch(Slot* slot) { page_of(slot).changed = true; }
 
   template <typename Visit>
   void each(Visit visit) {
@@ -151,16 +157,17 @@ class PagedTable {
 
   static std::uint64_t sum_of(const Page& page) {
     return checksum(reinterpret_cast<const char*>(&page) + sizeof page.head.checksum,
-                    kPageSize - sizeof page.head.checksum, sizeof(Slot));
+                    kPageSize - sizeof page.head.checksum, Slot::kTable);
   }
   static void seal(Page& page) { page.head.checksum = sum_of(page); }
 
   Page* get(std::size_t number) {
     if (damaged_) return nullptr;
-    auto& page = pages_[number];
-    if (page) return page.get();
-    page = std::make_unique<Page>();
-    return load(number, *page) ? page.get() : nullptr;
+    if (pages_[number]) return pages_[number].get();
+    auto page = std::make_unique<Page>();
+    if (!load(number, *page)) return nullptr;
+    pages_[number] = std::move(page);
+    return pages_[number].get();
   }
 
   bool load(std::size_t number, Page& page) {
@@ -185,11 +192,11 @@ class PagedTable {
     return nullptr;
   }
 
-  Page* page_of(const Slot* slot) {
+  Page& page_of(const Slot* slot) {
     const std::size_t mask = pages_.size() - 1;
     for (std::size_t number = mix(slot->hash()) & mask;; number = (number + 1) & mask) {
-      Page* page = pages_[number].get();
-      if (slot >= page->slots.data() && slot < page->slots.data() + kSlots) return page;
+      Page& page = *pages_[number];  // in memory: find has come this way
+      if (slot >= page.slots.data() && slot < page.slots.data() + kSlots) return page;
     }
   }
 
