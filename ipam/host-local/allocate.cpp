@@ -44,9 +44,9 @@ IpAddress reserve_requested(Job& job, const RangeSet& set, const IpAddress& want
       holder ? concat(job.store.path_of(wanted), " belongs to ", describe_owner(*holder)) : "");
 }
 
-void check_not_allocated(Job& job, const RangeSet& set) {
+void check_not_allocated(Job& job, std::size_t number) {
   for (const Lease& lease : job.existing) {
-    if (set.find(lease.address) == nullptr) continue;
+    if (job.config.find_range(number, lease.address) == nullptr) continue;
     if (job.is_dead(lease)) {  // the same container, before a reboot or in an earlier namespace
       job.store.release(lease);
       continue;
@@ -92,14 +92,14 @@ IpAddress reserve_after_reclaim(Job& job, std::size_t number, const RangeSet& se
 
 IpAddress reserve(Job& job, std::size_t number, std::vector<IpAddress>& requested) {
   const RangeSet& set = job.config.sets[number];
-  const auto wanted =
-      std::ranges::find_if(requested, [&](const IpAddress& ip) { return set.find(ip) != nullptr; });
+  const auto wanted = std::ranges::find_if(
+      requested, [&](const IpAddress& ip) { return job.config.find_range(number, ip) != nullptr; });
   if (wanted != requested.end()) {
     const IpAddress address = *wanted;
     requested.erase(wanted);
     return reserve_requested(job, set, address);
   }
-  check_not_allocated(job, set);
+  check_not_allocated(job, number);
   if (const auto address = reserve_any(job, number, set)) return *address;
   return reserve_after_reclaim(job, number, set);
 }
@@ -134,8 +134,8 @@ std::vector<IpConfig> allocate(Store& store, const Config& config, const Attachm
       rollback.on_failure(concat("release ", address.text()), [&store, &owner, address] {
         store.release(Lease{.address = address, .owner = owner});
       });
-      store.set_last_reserved(i, address);
-      const Range* range = config.sets[i].find(address);
+      const Range* range = config.find_range(i, address);
+      if (range->contains(address)) store.set_last_reserved(i, address);
       out.push_back({std::nullopt, {address, range->subnet.prefix}, range->gateway});
     } catch (const Error& error) {
       throw Error(error.code(), concat("failed to allocate for range ", i, ": ", error.msg()),
@@ -146,7 +146,8 @@ std::vector<IpConfig> allocate(Store& store, const Config& config, const Attachm
     std::string list;
     for (const IpAddress& address : requested) list += concat(" ", address.text());
     throw Error(ErrorCode::kInvalidConfig, concat("failed to allocate all requested IPs:", list),
-                "no range set contains them, or another request was served from it");
+                "no range set contains them, or another request was served from it "
+                "(\"requestsOutsideRanges\": true lets their subnets suffice)");
   }
   rollback.commit();
   return out;

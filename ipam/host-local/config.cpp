@@ -133,6 +133,13 @@ void read_line(Dns& dns, std::string_view line) {
 
 }  // namespace
 
+const Range* Config::find_range(std::size_t i, const IpAddress& address) const noexcept {
+  if (const Range* range = sets[i].find(address)) return range;
+  const auto holds = [&](const RangeSet& set) { return set.find(address) != nullptr; };
+  if (!outside_ranges || std::ranges::any_of(sets, holds)) return nullptr;
+  return sets[i].find_subnet(address);
+}
+
 Config Config::parse(const NetConf& conf, std::string_view args) {
   const JsonRef ipam = conf.root()["ipam"];
   if (!ipam.present()) {
@@ -144,6 +151,7 @@ Config Config::parse(const NetConf& conf, std::string_view args) {
   for (const JsonRef& route : ipam["routes"].items()) out.routes.push_back(Route::parse(route));
   out.resolv_conf = ipam["resolvConf"].string_or("");
   out.reclaim = parse_reclaim(ipam["reclaim"]);
+  out.outside_ranges = ipam["requestsOutsideRanges"].bool_or(false);
   if (const std::string dir = ipam["dataDir"].string_or(""); !dir.empty()) out.data_dir = dir;
   if (out.data_dir.find('\0') != out.data_dir.npos) ipam["dataDir"].fail("has a zero byte");
   return out;

@@ -23,7 +23,12 @@ struct Config {
   Reclaim reclaim = Reclaim::kOnExhaustion;
   std::vector<RangeSet> sets;        // the position is the N of last_reserved_ip.N
   std::vector<IpAddress> requested;  // each once
+  bool outside_ranges = false;       // "requestsOutsideRanges": the subnets are enough for requests
   std::vector<Route> routes;
+
+  /// The range of sets[i] that the address is from: the one that holds it; else, where that is
+  /// allowed and no set holds it, one whose subnet has it. nullptr: none.
+  [[nodiscard]] const Range* find_range(std::size_t i, const IpAddress& address) const noexcept;
 
   /// Everything, validated. `args` is CNI_ARGS. Throws Error{kInvalidConfig} naming the place.
   [[nodiscard]] static Config parse(const NetConf& conf, std::string_view args);

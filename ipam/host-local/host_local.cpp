@@ -7,6 +7,7 @@
 // Options and examples: docs/plugins/host-local.md
 
 #include <fcntl.h>
+#include <limits.h>
 
 #include <algorithm>
 #include <string>
@@ -36,8 +37,16 @@ Dns load_resolv_conf(const std::string& path) {
   }
 }
 
+void require_directory_name(const std::string& network) {
+  if (network.size() <= NAME_MAX) return;
+  throw Error(ErrorCode::kInvalidConfig,
+              concat("name: must have at most ", NAME_MAX, " bytes, has ", network.size()),
+              "the leases are in a directory of that name");
+}
+
 Result add(const Request& request) {
   const Config config = Config::parse(request.conf, request.args);
+  require_directory_name(request.conf.name);
   Result result;
   result.dns = load_resolv_conf(config.resolv_conf);
   result.routes = config.routes;
@@ -47,12 +56,35 @@ Result add(const Request& request) {
   return result;
 }
 
+/// The attachment, or its container in the old format.
+bool is_form_of(const Attachment& form, const Attachment& owner) {
+  return form == owner || (form.ifname.empty() && form.container_id == owner.container_id);
+}
+
+/// A lease of the old format does not say which interface of its container has it: this one's, if
+/// prevResult says so; nobody's any more, if the container has gone.
+std::vector<Lease> find_old_leases(Store& store, const Request& request) {
+  const auto previous = request.conf.prev_result_if_usable();
+  const bool gone = NetNsIdentity::of_path(request.netns).inode == 0;
+  std::vector<Lease> leases = store.find({request.container_id, {}});
+  std::erase_if(leases, [&](const Lease& lease) {
+    const auto is_this = [&](const IpConfig& ip) { return ip.address.address == lease.address; };
+    return !gone && !(previous && std::ranges::any_of(previous->ips, is_this));
+  });
+  return leases;
+}
+
 /// Works with a configuration that ADD would refuse: leases are found by their owner.
 void del(const Request& request) {
   auto store = Store::open_if_exists(Config::data_dir_of(request.conf), request.conf.name);
   if (!store) return;
+  std::vector<Lease> leases = store->find(request.attachment());
+  if (!leases.empty() && !leases.front().owner->ifname.empty()) {
+    const std::vector<Lease> old = find_old_leases(*store, request);
+    leases.insert(leases.end(), old.begin(), old.end());
+  }
   ErrorList errors;
-  for (const Lease& lease : store->find(request.attachment())) {
+  for (const Lease& lease : leases) {
     errors.attempt(concat("release ", lease.address.text()), [&] { store->release(lease); });
   }
   errors.throw_if_any();
@@ -60,13 +92,16 @@ void del(const Request& request) {
 
 /// Every address of prevResult that our ranges contain must be leased to the attachment.
 void check_addresses(const Config& config, const Store& store, const Result& previous,
-                     const std::vector<Lease>& leases) {
+                     const Attachment& owner) {
   for (const IpConfig& ip : previous.ips) {
     const IpAddress& address = ip.address.address;
-    const bool ours = std::ranges::any_of(
-        config.sets, [&](const RangeSet& set) { return set.find(address) != nullptr; });
-    if (!ours || std::ranges::find(leases, address, &Lease::address) != leases.end()) continue;
+    bool ours = false;
+    for (std::size_t i = 0; i < config.sets.size(); ++i) {
+      ours = ours || config.find_range(i, address) != nullptr;
+    }
+    if (!ours) continue;
     const auto holder = store.find(address);
+    if (holder && holder->owner && is_form_of(*holder->owner, owner)) continue;
     throw Error(
         ErrorCode::kMismatch,
         concat("host-local: address ", address.text(), " of prevResult is not leased to it"),
@@ -88,7 +123,7 @@ void check(const Request& request) {
                quote(concat(config.data_dir, "/", request.conf.name))));
   }
   if (const auto previous = request.conf.prev_result()) {
-    check_addresses(config, *store, *previous, leases);
+    check_addresses(config, *store, *previous, request.attachment());
   }
 }
 
@@ -135,6 +170,7 @@ void check_has_room(const Config& config, const RangeSet& set, Store& store) {
 void status(const Request& request) {
   try {
     const Config config = Config::parse(request.conf, {});
+    require_directory_name(request.conf.name);
     Store::require_writable(config.data_dir, request.conf.name);
     auto store = Store::open_if_exists(config.data_dir, request.conf.name);
     if (!store) return;

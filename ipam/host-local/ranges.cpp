@@ -42,6 +42,14 @@ std::pair<const Place*, const Place*> find_overlap(std::vector<Place>& places) {
 
 }  // namespace
 
+Span hosts_of(const IpNet& subnet) {
+  const IpAddress all_ones = subnet.address.last(subnet.prefix);
+  // RFC 3021, RFC 6164: a link of two has neither a network nor a broadcast address.
+  if (subnet.prefix + 2 > subnet.address.bits()) return {subnet.address, all_ones};
+  // The last IPv4 address is the broadcast address; IPv6 has none.
+  return {subnet.address.next(), subnet.address.is_v4() ? all_ones.previous() : all_ones};
+}
+
 bool Range::contains(const IpAddress& address) const noexcept {
   return start <= address && address <= end;
 }
@@ -50,17 +58,15 @@ std::string Range::text() const { return concat(start.text(), "-", end.text()); 
 
 Range Range::canonical(const RangeSpec& spec) {
   const IpNet& subnet = spec.subnet;
-  if (subnet.prefix > subnet.address.bits() - 2) {
+  if (const auto problem = subnet_problem(subnet)) refuse(*problem);
+  if (subnet.prefix == subnet.address.bits()) {
     refuse(concat("Network ", subnet.text(), " too small to allocate from"));
   }
   if (subnet.network() != subnet) {
     refuse(concat("Network has host bits set. For a subnet mask of length ", subnet.prefix,
                   " the network address is ", subnet.network().address.text()));
   }
-  const IpAddress first = subnet.address.next();
-  // The last IPv4 address is the broadcast address; IPv6 has none.
-  const IpAddress all_ones = subnet.address.last(subnet.prefix);
-  const IpAddress last = subnet.address.is_v4() ? all_ones.previous() : all_ones;
+  const auto [first, last] = hosts_of(subnet);
 
   Range out{subnet, spec.start.value_or(first), spec.end.value_or(last),
             spec.gateway.value_or(first)};
@@ -73,6 +79,7 @@ Range Range::canonical(const RangeSpec& spec) {
     refuse(concat("RangeEnd ", out.end.text(), " not in network ", subnet.text(),
                   subnet.contains(out.end) ? concat(" behind RangeStart ", out.start.text()) : ""));
   }
+  if (const auto problem = gateway_problem(subnet, out.gateway)) refuse(*problem);
   return out;
 }
 
@@ -95,6 +102,14 @@ RangeSet::RangeSet(std::vector<Range> ranges) : ranges_(std::move(ranges)) {
 const Range* RangeSet::find(const IpAddress& address) const noexcept {
   const auto found =
       std::ranges::find_if(ranges_, [&](const Range& range) { return range.contains(address); });
+  return found == ranges_.end() ? nullptr : &*found;
+}
+
+const Range* RangeSet::find_subnet(const IpAddress& address) const noexcept {
+  const auto found = std::ranges::find_if(ranges_, [&](const Range& range) {
+    const auto [first, last] = hosts_of(range.subnet);
+    return first <= address && address <= last;
+  });
   return found == ranges_.end() ? nullptr : &*found;
 }
 

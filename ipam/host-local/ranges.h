@@ -10,6 +10,16 @@
 
 namespace cni::host_local {
 
+/// Addresses from lo to hi, both included.
+struct Span {
+  IpAddress lo;
+  IpAddress hi;
+  friend bool operator==(const Span&, const Span&) = default;
+};
+
+/// The addresses of a subnet that a host can have.
+[[nodiscard]] Span hosts_of(const IpNet& subnet);
+
 /// A range as it is written in a configuration.
 struct RangeSpec {
   IpNet subnet;
@@ -28,16 +38,9 @@ struct Range {
   [[nodiscard]] bool contains(const IpAddress& address) const noexcept;
   /// "10.0.0.1-10.0.0.254"
   [[nodiscard]] std::string text() const;
-  /// Fills in what is not given. Throws Error{kInvalidConfig}: too small, host bits set, start or
-  /// end outside the subnet.
+  /// Fills in what is not given. Throws Error{kInvalidConfig}: too small, loopback or multicast,
+  /// host bits set, start or end outside the subnet, a gateway that cannot be one.
   [[nodiscard]] static Range canonical(const RangeSpec& spec);
-};
-
-/// Addresses from lo to hi, both included.
-struct Span {
-  IpAddress lo;
-  IpAddress hi;
-  friend bool operator==(const Span&, const Span&) = default;
 };
 
 /// The alternatives from which an attachment gets one address. All of one family, disjoint.
@@ -50,6 +53,8 @@ class RangeSet {
   [[nodiscard]] Family family() const noexcept { return ranges_.front().start.family(); }
   /// The range that holds the address, or nullptr.
   [[nodiscard]] const Range* find(const IpAddress& address) const noexcept;
+  /// The range whose subnet has it among its hosts, or nullptr.
+  [[nodiscard]] const Range* find_subnet(const IpAddress& address) const noexcept;
   /// The gateways of all ranges of the set are never handed out.
   [[nodiscard]] bool is_gateway(const IpAddress& address) const noexcept;
   /// What to search for a free address, in order: behind `last` to the end, then round to `last`

@@ -56,6 +56,18 @@ std::optional<NetNsIdentity> read_stamp(int fd) {
   return parse_stamp({value, static_cast<std::size_t>(size)});
 }
 
+bool is_regular(int fd) {
+  struct stat info {};
+  return ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+/// Neither a file nor a directory.
+bool is_special(int dir, const std::string& name) {
+  struct stat info {};
+  return ::fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(info.st_mode) &&
+         !S_ISDIR(info.st_mode);
+}
+
 /// A file without a name in the directory, or, where the file system has none of those, a hidden
 /// one. Under the lock nobody else uses that name; what a killed process left of it is replaced.
 Fd open_temporary(int dir, bool& named) {
@@ -117,7 +129,9 @@ std::optional<Store> Store::open_if_exists(const std::string& data_dir,
   Fd dir = open_file_if_exists(path, O_RDONLY | O_DIRECTORY);
   if (!dir.valid()) return std::nullopt;
   const std::string lock_path = concat(path, "/lock");
-  Fd lock(::openat(dir.get(), "lock", O_RDONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, kLockMode));
+  // Not through a link, which could have us make a file anywhere.
+  Fd lock(::openat(dir.get(), "lock", O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+                   kLockMode));
   if (!lock.valid()) throw_errno(concat("open ", quote(lock_path)));
   return Store(data_dir, network, std::move(dir), FileLock::acquire(std::move(lock), lock_path));
 }
@@ -299,8 +313,16 @@ std::optional<IpAddress> Store::last_reserved(std::size_t set) const {
 void Store::set_last_reserved(std::size_t set, const IpAddress& address) {
   const std::string name = concat(kPointerPrefix, set);
   const std::string path = concat(path_, "/", name);
-  const Fd fd(::openat(dir_.get(), name.c_str(),
-                       O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, kLeaseMode));
+  const auto open = [&] {
+    Fd fd(::openat(dir_.get(), name.c_str(),
+                   O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, kLeaseMode));
+    return fd.valid() && !is_regular(fd.get()) ? Fd() : std::move(fd);
+  };
+  Fd fd = open();
+  if (!fd.valid() && is_special(dir_.get(), name)) {  // a link, a FIFO: nothing of ours
+    ::unlinkat(dir_.get(), name.c_str(), 0);
+    fd = open();
+  }
   if (!fd.valid()) throw_errno(concat("open ", quote(path)));
   // Rewritten in place: whatever a crash leaves is only where the next search begins.
   const std::string text = address.text();

@@ -25,7 +25,8 @@ Fd open_file(const std::string& path, int flags, unsigned mode) {
 
 Fd open_file_if_exists(const std::string& path, int flags) {
   Fd fd(::open(path.c_str(), flags | O_CLOEXEC));
-  if (!fd.valid() && errno != ENOENT && errno != ENOTDIR) throw_errno(concat("open ", quote(path)));
+  const bool absent = errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG;
+  if (!fd.valid() && !absent) throw_errno(concat("open ", quote(path)));
   return fd;
 }
 

@@ -37,7 +37,8 @@ class [[nodiscard]] Fd {
 
 /// Opens or throws KernelError (code kIo) naming the path.
 Fd open_file(const std::string& path, int flags, unsigned mode = 0);
-/// As open_file, but an invalid Fd when the path does not exist (ENOENT, ENOTDIR).
+/// As open_file, but an invalid Fd when the path does not exist (ENOENT, ENOTDIR) or cannot
+/// (ENAMETOOLONG).
 Fd open_file_if_exists(const std::string& path, int flags);
 
 inline constexpr std::size_t kMaxReadBytes = 64U << 20;

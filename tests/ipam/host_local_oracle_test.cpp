@@ -22,7 +22,7 @@ const std::vector<const char*> kConfigs = {
     R"("ranges":[[{"subnet":"10.1.0.0/30"},{"subnet":"10.2.0.0/30"}],[{"subnet":"fd00::/126"}]])",
     R"("ranges":[[{"subnet":"fd00::/64"}]],"routes":[{"dst":"::/0"},{"dst":"fd01::/64","gw":"fd00::9"}])",
     R"("subnet":"10.9.0.0/24","ranges":[[{"subnet":"10.8.0.0/16","rangeStart":"10.8.1.250"}]])",
-    R"("subnet":"10.1.0.0/31")",
+    R"("subnet":"10.1.0.0/32")",
     R"("subnet":"10.1.0.1/24")",
     R"("ranges":[[{"subnet":"10.1.0.0/24"},{"subnet":"10.1.0.0/25"}]])",
     R"("ranges":[[{"subnet":"10.1.0.0/24"},{"subnet":"fd00::/64"}]])",

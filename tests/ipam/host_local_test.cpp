@@ -159,6 +159,82 @@ TEST_CASE("host-local: no walk into sub-directories", "[host-local]") {
   REQUIRE(read_text(net.dir() / "other/10.1.0.9") == "c1\r\neth0");
 }
 
+TEST_CASE("host-local ADD: a link of two", "[host-local]") {
+  const Network net(R"("ranges":[[{"subnet":"10.1.0.4/31"}],[{"subnet":"fd00::2/127"}]])");
+  const Outcome outcome = net.add("c1");
+  REQUIRE(outcome.addresses() == Strings{"10.1.0.5/31", "fd00::3/127"});
+  const cni::Json json = outcome.json();
+  REQUIRE(json.root()["ips"].items()[0]["gateway"].string() == "10.1.0.4");
+  REQUIRE(net.check("c1").ok());
+  REQUIRE(net.add("c2").code() == 11);
+  REQUIRE(net.status().code() == 50);
+  REQUIRE(net.del("c1").ok());
+  REQUIRE(net.add("c2").ok());
+}
+
+TEST_CASE("host-local ADD: a requested address outside the range, by key", "[host-local]") {
+  const std::string range =
+      R"("subnet":"10.1.0.0/24","rangeStart":"10.1.0.10","rangeEnd":"10.1.0.20")";
+  const Network strict(range);
+  const Outcome refused = strict.add("c1", "eth0", "IP=10.1.0.77");
+  REQUIRE(refused.code() == 7);
+  REQUIRE_THAT(refused.message(), contains("requestsOutsideRanges"));
+
+  const Network net(concat(range, R"(,"requestsOutsideRanges":true)"));
+  REQUIRE(net.add("c0").addresses() == Strings{"10.1.0.10/24"});
+  const Outcome outcome = net.add("c1", "eth0", "IP=10.1.0.77");
+  REQUIRE(outcome.addresses() == Strings{"10.1.0.77/24"});
+  REQUIRE(net.leases().at("10.1.0.77") == "c1\r\neth0");
+  // Whoever asks for nothing gets what comes next in the range.
+  REQUIRE(net.add("c3").addresses() == Strings{"10.1.0.11/24"});
+  REQUIRE(net.add("c1").code() == 102);
+  REQUIRE(net.add("c2", "eth0", "IP=10.1.0.77").code() == 102);
+  for (const auto* nobodys : {"10.1.0.1", "10.1.0.0", "10.1.0.255", "10.2.0.1"}) {
+    REQUIRE(net.add("c2", "eth0", concat("IP=", nobodys)).code() == 7);
+  }
+  const auto check = [&](const char* address) {
+    return run({.verb = "CHECK"},
+               net.conf_with(concat(R"(,"prevResult":{"cniVersion":"1.1.0","ips":[{"address":")",
+                                    address, R"("}]})")));
+  };
+  REQUIRE(check("10.1.0.77/24").ok());
+  REQUIRE(check("10.1.0.78/24").code() == 101);
+  REQUIRE(net.del("c1").ok());
+  REQUIRE_FALSE(net.leases().contains("10.1.0.77"));
+}
+
+TEST_CASE("host-local ADD: a request outside one set's range is not taken from another's",
+          "[host-local]") {
+  const Network net(
+      R"("ranges":[[{"subnet":"10.1.0.0/24","rangeStart":"10.1.0.10","rangeEnd":"10.1.0.20"}],)"
+      R"([{"subnet":"10.1.0.0/24","rangeStart":"10.1.0.30","rangeEnd":"10.1.0.40"}]],)"
+      R"("requestsOutsideRanges":true)");
+  REQUIRE(net.add("c1", "eth0", "IP=10.1.0.33").addresses() ==
+          Strings{"10.1.0.10/24", "10.1.0.33/24"});
+}
+
+TEST_CASE("host-local DEL: a lease of the old format beside a new one", "[host-local]") {
+  const Network net(R"("ranges":[[{"subnet":"10.1.0.0/24"}],[{"subnet":"10.2.0.0/24"}]])");
+  REQUIRE(net.add("c1").addresses() == Strings{"10.1.0.2/24", "10.2.0.2/24"});
+  std::filesystem::remove(net.dir() / "10.2.0.2");
+  net.put("10.2.0.2", "c1");
+  const std::string previous =
+      R"(,"prevResult":{"cniVersion":"1.1.0","ips":[{"address":"10.1.0.2/24"},)"
+      R"({"address":"10.2.0.2/24"}]})";
+  const std::string alive = "/proc/self/ns/net";
+  REQUIRE(run({.verb = "CHECK", .netns = alive}, net.conf_with(previous)).ok());
+  SECTION("of a container that is gone") { REQUIRE(net.del("c1").ok()); }
+  SECTION("that prevResult has") {
+    REQUIRE(run({.verb = "DEL", .netns = alive}, net.conf_with(previous)).ok());
+  }
+  SECTION("of another interface, maybe") {
+    REQUIRE(run({.verb = "DEL", .netns = alive}, net.conf()).ok());
+    REQUIRE(net.leases().size() == 1);
+    REQUIRE(run({.verb = "DEL", .netns = alive}, net.conf()).ok());
+  }
+  REQUIRE(net.leases().empty());
+}
+
 TEST_CASE("host-local: a long id is no torn lease", "[host-local]") {
   const Network net(R"("subnet":"10.1.0.0/29")");
   const std::string id(100000, 'x');
@@ -179,15 +255,61 @@ TEST_CASE("host-local: a FIFO in the place of a file hangs nobody", "[host-local
   std::filesystem::create_directories(net.dir());
   const auto* name = GENERATE("lock", "last_reserved_ip.0", "10.1.0.2");
   REQUIRE(::mkfifo((net.dir() / name).c_str(), 0600) == 0);
-  const Outcome outcome = net.add("c1");
-  if (std::string_view(name).starts_with("last")) {
-    REQUIRE(outcome.code() == 5);
-    REQUIRE_THAT(outcome.message(), contains((net.dir() / name).string()));
-  } else {
-    REQUIRE(outcome.ok());
-  }
+  REQUIRE(net.add("c1").ok());
+  REQUIRE(net.add("c2").ok());
   REQUIRE(net.del("c1").ok());
+  REQUIRE(net.del("c2").ok());
   REQUIRE(net.leases().empty());
+}
+
+TEST_CASE("host-local: links in the place of files lead nowhere", "[host-local]") {
+  const Network net(R"("subnet":"10.1.0.0/24")");
+  const cni::test::TempDir elsewhere;
+  std::filesystem::create_directories(net.dir());
+  SECTION("the lock: nothing is made there") {
+    std::filesystem::create_symlink(elsewhere.path("made"), net.dir() / "lock");
+    for (const Outcome& outcome : {net.add("c1"), net.del("c1"), net.gc({})}) {
+      REQUIRE(outcome.code() == 5);
+      REQUIRE_THAT(outcome.message(), contains(concat(net.dir().string(), "/lock")));
+      REQUIRE_THAT(outcome.message(), contains("ELOOP"));
+    }
+    REQUIRE_FALSE(std::filesystem::exists(elsewhere.path("made")));
+  }
+  SECTION("the address handed out last: nothing is written there") {
+    cni::test::write_text(elsewhere.path("theirs"), "untouched");
+    std::filesystem::create_symlink(elsewhere.path("theirs"), net.dir() / "last_reserved_ip.0");
+    REQUIRE(net.add("c1").addresses() == Strings{"10.1.0.2/24"});
+    REQUIRE(net.add("c2").addresses() == Strings{"10.1.0.3/24"});
+    REQUIRE(read_text(elsewhere.path("theirs")) == "untouched");
+    REQUIRE(read_text(net.dir() / "last_reserved_ip.0") == "10.1.0.3");
+  }
+}
+
+TEST_CASE("host-local: a network whose name can be no directory", "[host-local]") {
+  const cni::test::TempDir temp;
+  const auto verb = [&](const char* name, std::size_t length) {
+    return run(
+        {.verb = name},
+        concat(R"({"cniVersion":"1.1.0","type":"test","cni.dev/valid-attachments":[],"name":")",
+               std::string(length, 'n'), R"(","ipam":{"type":"host-local","dataDir":")",
+               temp.path(), R"(","subnet":"10.1.0.0/24"}})"));
+  };
+  for (const std::size_t length : {255U, 250U}) {
+    for (const auto* name : {"STATUS", "ADD", "CHECK", "DEL", "DEL", "GC"}) {
+      CAPTURE(name, length);
+      REQUIRE(verb(name, length).ok());
+    }
+  }
+  for (const std::size_t length : {256U, 5000U}) {
+    CAPTURE(length);
+    const Outcome outcome = verb("ADD", length);
+    REQUIRE(outcome.code() == 7);
+    REQUIRE_THAT(outcome.message(), contains(concat("at most 255 bytes, has ", length)));
+    REQUIRE(verb("STATUS", length).code() == 50);
+    REQUIRE(verb("CHECK", length).code() == 101);
+    REQUIRE(verb("DEL", length).ok());
+    REQUIRE(verb("GC", length).ok());
+  }
 }
 
 TEST_CASE("host-local CHECK: compares prevResult with the leases", "[host-local]") {
@@ -239,7 +361,7 @@ TEST_CASE("host-local STATUS: 50 when nothing is left or the configuration is un
   const Outcome full = net.status();
   REQUIRE(full.code() == 50);
   REQUIRE_THAT(full.message(), contains("10.2.0.1-10.2.0.2"));
-  REQUIRE(Network(R"("subnet":"10.1.0.0/31")").status().code() == 50);
+  REQUIRE(Network(R"("subnet":"10.1.0.0/32")").status().code() == 50);
   REQUIRE(Network(R"("x":1)").status().code() == 50);
 }
 

@@ -85,8 +85,8 @@ TEST_CASE("host-local config: errors name the place", "[host-local]") {
              contains("IPNet IP and Mask version mismatch"));
   CHECK_THAT(error_of(R"({"subnet":"10.0.0.0/24","rangeStart":"10.0.0.x"})"),
              contains("ipam.rangeStart: not an IP address"));
-  CHECK_THAT(error_of(R"({"ranges":[[{"subnet":"10.0.0.0/24"}],[{"subnet":"10.1.0.0/31"}]]})"),
-             contains("invalid range set 1: Network 10.1.0.0/31 too small to allocate from; "
+  CHECK_THAT(error_of(R"({"ranges":[[{"subnet":"10.0.0.0/24"}],[{"subnet":"10.1.0.0/32"}]]})"),
+             contains("invalid range set 1: Network 10.1.0.0/32 too small to allocate from; "
                       "ipam.ranges[1]"));
   CHECK_THAT(error_of(R"({"ranges":[[{"subnet":"10.0.0.0/24"}],[{"subnet":"10.0.0.0/16"}]]})"),
              contains("range set 0 overlaps with 1"));

@@ -49,16 +49,35 @@ TEST_CASE("host-local ranges: defaults leave out network and broadcast address",
   REQUIRE(range("::/0").gateway.text() == "::1");
 }
 
+TEST_CASE("host-local ranges: a link of two has two hosts, the first of them the gateway",
+          "[host-local]") {
+  REQUIRE(range("10.0.0.2/31").text() == "10.0.0.2-10.0.0.3");
+  REQUIRE(range("10.0.0.2/31").gateway.text() == "10.0.0.2");
+  REQUIRE(range("fd00::4/127").text() == "fd00::4-fd00::5");
+  REQUIRE(range("10.0.0.2/31", "", "", "10.0.0.3").gateway.text() == "10.0.0.3");
+}
+
 TEST_CASE("host-local ranges: explicit ends may be network and broadcast address", "[host-local]") {
   REQUIRE(range("10.0.0.0/24", "10.0.0.0", "10.0.0.255").text() == "10.0.0.0-10.0.0.255");
   REQUIRE(range("10.0.0.0/24", "", "", "192.168.0.1").gateway.text() == "192.168.0.1");
 }
 
 TEST_CASE("host-local ranges: what is refused", "[host-local]") {
-  REQUIRE(error_of([] { (void)range("10.0.0.0/31"); }) ==
-          "Network 10.0.0.0/31 too small to allocate from");
-  REQUIRE(error_of([] { (void)range("fd00::/127"); }) ==
-          "Network fd00::/127 too small to allocate from");
+  REQUIRE(error_of([] { (void)range("10.0.0.0/32"); }) ==
+          "Network 10.0.0.0/32 too small to allocate from");
+  REQUIRE(error_of([] { (void)range("fd00::/128"); }) ==
+          "Network fd00::/128 too small to allocate from");
+  REQUIRE(error_of([] { (void)range("127.1.0.0/24"); }) ==
+          "127.1.0.0/24 is the loopback subnet, which never leaves a host");
+  REQUIRE(error_of([] { (void)range("239.1.0.0/24"); }) == "239.1.0.0/24 is for multicast");
+  REQUIRE(error_of([] { (void)range("ff05::/64"); }) == "ff05::/64 is for multicast");
+  REQUIRE(error_of([] { (void)range("10.0.0.0/24", "", "", "fd00::1"); }) ==
+          "gateway fd00::1 is of another family than 10.0.0.0/24");
+  REQUIRE(error_of([] { (void)range("fd00::/64", "", "", "10.0.0.1"); }) ==
+          "gateway 10.0.0.1 is of another family than fd00::/64");
+  REQUIRE(error_of([] { (void)range("10.0.0.0/24", "", "", "10.0.0.0"); }) ==
+          "gateway 10.0.0.0 is the network address of 10.0.0.0/24");
+  REQUIRE_NOTHROW(range("10.0.0.0/24", "", "", "0.0.0.0"));
   REQUIRE(error_of([] { (void)range("10.0.0.1/24"); }) ==
           "Network has host bits set. For a subnet mask of length 24 the network address is "
           "10.0.0.0");
@@ -119,4 +138,17 @@ TEST_CASE("host-local range sets: gateways of all ranges are known", "[host-loca
   REQUIRE_FALSE(set.is_gateway(IpAddress::parse("10.0.0.36")));
   REQUIRE(set.find(IpAddress::parse("10.0.0.20")) == &set.ranges()[0]);
   REQUIRE(set.find(IpAddress::parse("10.0.0.25")) == nullptr);
+}
+
+TEST_CASE("host-local range sets: subnets are wider than ranges", "[host-local]") {
+  const RangeSet set({range("10.0.0.0/24", "10.0.0.10", "10.0.0.20")});
+  const auto has = [&](const char* address) {
+    return set.find_subnet(IpAddress::parse(address)) != nullptr;
+  };
+  CHECK(has("10.0.0.1"));
+  CHECK(has("10.0.0.254"));
+  CHECK_FALSE(has("10.0.0.0"));
+  CHECK_FALSE(has("10.0.0.255"));
+  CHECK_FALSE(has("10.0.1.1"));
+  CHECK_FALSE(has("fd00::1"));
 }
