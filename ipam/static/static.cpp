@@ -56,6 +56,32 @@ std::vector<std::string_view> split_list(std::string_view text) {
   return out;
 }
 
+/// A container can have it, and this gateway.
+void require_usable(const IpConfig& ip, const std::string& place) {
+  if (const auto problem = subnet_problem(ip.address)) refuse(concat(place, ": ", *problem));
+  if (!ip.gateway) return;
+  if (const auto problem = gateway_problem(ip.address, *ip.gateway)) {
+    refuse(concat(place, ": ", *problem));
+  }
+}
+
+/// The configured address whose subnet holds this one, or nullptr.
+const IpConfig* find_holder(const std::vector<IpConfig>& configured, const IpAddress& address) {
+  const auto found = std::ranges::find_if(
+      configured, [&](const IpConfig& ip) { return ip.address.contains(address); });
+  return found == configured.end() ? nullptr : &*found;
+}
+
+/// With or without prefix length: then it is that of the configured address whose subnet holds it,
+/// as the gateway is.
+IpConfig parse_request(std::string_view text, std::string_view place, std::string_view problem,
+                       const std::vector<IpConfig>& configured) {
+  const auto plain = IpAddress::try_parse(text);
+  const IpConfig* const holder = plain ? find_holder(configured, *plain) : nullptr;
+  if (holder != nullptr) return {std::nullopt, {*plain, holder->address.prefix}, holder->gateway};
+  return {std::nullopt, parse_cidr(text, place, problem), std::nullopt};
+}
+
 std::vector<IpConfig> configured(const JsonRef& list) {
   std::vector<IpConfig> out;
   for (const JsonRef& item : list.items()) {
@@ -67,21 +93,21 @@ std::vector<IpConfig> configured(const JsonRef& list) {
       ip.gateway = IpAddress::try_parse(gateway.string());
       if (!ip.gateway) gateway.fail(concat("invalid gateway address: ", quote(gateway.string())));
     }
+    require_usable(ip, item.path());
     out.push_back(std::move(ip));
   }
   return out;
 }
 
 /// IP and GATEWAY of CNI_ARGS: a gateway goes to every address of CNI_ARGS whose subnet holds it.
-std::vector<IpConfig> from_args(std::string_view text) {
+std::vector<IpConfig> from_args(std::string_view text, const std::vector<IpConfig>& configured) {
   const CniArgs args = CniArgs::parse(text, {"IP", "GATEWAY"});
   const std::string ips = args.get("IP");
   const std::string gateways = args.get("GATEWAY");
   std::vector<IpConfig> out;
   for (const std::string_view ip : split_list(ips)) {
-    out.push_back({std::nullopt,
-                   parse_cidr(ip, "CNI_ARGS", "the 'ip' field is expected to be in CIDR notation"),
-                   std::nullopt});
+    out.push_back(parse_request(ip, "CNI_ARGS", "the 'ip' field is expected to be in CIDR notation",
+                                configured));
   }
   for (const std::string_view gateway : split_list(gateways)) {
     const auto address = IpAddress::try_parse(gateway);
@@ -93,14 +119,20 @@ std::vector<IpConfig> from_args(std::string_view text) {
   return out;
 }
 
-/// A list of requested addresses replaces what was known before, unless it is empty.
-void replace_by(std::vector<IpConfig>& addresses, const JsonRef& list) {
+/// A list of requested addresses replaces what was known before, unless it is empty. In a
+/// configured subnet they have its gateway.
+void replace_by(std::vector<IpConfig>& addresses, const JsonRef& list,
+                const std::vector<IpConfig>& configured) {
   std::vector<IpConfig> requested;
   for (const JsonRef& item : list.items()) {
-    requested.push_back({std::nullopt,
-                         parse_cidr(item.string(), item.path(),
-                                    "an entry in the 'ips' field is NOT in CIDR notation"),
-                         std::nullopt});
+    IpConfig ip = parse_request(item.string(), item.path(),
+                                "an entry in the 'ips' field is NOT in CIDR notation", configured);
+    const IpConfig* const holder = find_holder(configured, ip.address.address);
+    if (holder != nullptr && holder->address.prefix == ip.address.prefix) {
+      ip.gateway = holder->gateway;
+    }
+    require_usable(ip, item.path());
+    requested.push_back(std::move(ip));
   }
   if (!requested.empty()) addresses = std::move(requested);
 }
@@ -109,11 +141,14 @@ Config Config::parse(const NetConf& conf, std::string_view args) {
   const JsonRef ipam = conf.root()["ipam"];
   if (!ipam.present()) refuse("IPAM config missing 'ipam' key");
   Config out;
-  out.addresses = configured(ipam["addresses"]);
-  const std::vector<IpConfig> more = from_args(args);
-  out.addresses.insert(out.addresses.end(), more.begin(), more.end());
-  replace_by(out.addresses, conf.args_cni()["ips"]);
-  replace_by(out.addresses, conf.runtime_config()["ips"]);
+  const std::vector<IpConfig> fixed = configured(ipam["addresses"]);
+  out.addresses = fixed;
+  for (IpConfig& ip : from_args(args, fixed)) {
+    require_usable(ip, "CNI_ARGS");
+    out.addresses.push_back(std::move(ip));
+  }
+  replace_by(out.addresses, conf.args_cni()["ips"], fixed);
+  replace_by(out.addresses, conf.runtime_config()["ips"], fixed);
   for (const JsonRef& route : ipam["routes"].items()) out.routes.push_back(Route::parse(route));
   out.dns = Dns::parse(ipam["dns"]);
 

@@ -63,6 +63,27 @@ TEST_CASE("static ADD: CNI_ARGS adds, ips replace", "[static]") {
   REQUIRE(call("ADD", conf(kTwo, empty)).addresses() == Strings{"10.3.0.1/24"});
 }
 
+TEST_CASE("static ADD: a requested address takes prefix and gateway from its configured subnet",
+          "[static]") {
+  const auto gateway = [](const Outcome& outcome, std::size_t i) {
+    const cni::Json json = outcome.json();
+    return json.root()["ips"].items().at(i)["gateway"].string_or("none");
+  };
+  const auto* where = GENERATE(R"(,"runtimeConfig":{"ips":["10.1.0.77","fd00::77"]})",
+                               R"(,"args":{"cni":{"ips":["10.1.0.77","fd00::77"]}})",
+                               R"(,"runtimeConfig":{"ips":["10.1.0.77/24","fd00::77/64"]})");
+  const Outcome outcome = call("ADD", conf(kTwo, where));
+  REQUIRE(outcome.addresses() == Strings{"10.1.0.77/24", "fd00::77/64"});
+  CHECK(gateway(outcome, 0) == "10.1.0.1");
+  CHECK(gateway(outcome, 1) == "none");
+  const Outcome added = call("ADD", conf(kTwo), "IP=10.1.0.77");
+  REQUIRE(added.addresses() == Strings{"10.1.0.5/24", "fd00::5/64", "10.1.0.77/24"});
+  CHECK(gateway(added, 2) == "10.1.0.1");
+  const Outcome narrower = call("ADD", conf(kTwo, R"(,"runtimeConfig":{"ips":["10.1.0.77/25"]})"));
+  CHECK(gateway(narrower, 0) == "none");
+  CHECK(call("ADD", conf(kTwo, R"(,"runtimeConfig":{"ips":["10.2.0.77"]})")).code() == 7);
+}
+
 TEST_CASE("static: errors", "[static]") {
   struct Case {
     std::string ipam, rest, args, text;
@@ -76,6 +97,15 @@ TEST_CASE("static: errors", "[static]") {
       {R"({"addresses":[null]})", "", "", "ipam.addresses[0]"},
       {R"({"addresses":[{"address":"10.1.0.5/24","gateway":"x"}]})", "", "",
        "ipam.addresses[0].gateway: invalid gateway address"},
+      {R"({"addresses":[{"address":"127.0.0.5/8"}]})", "", "",
+       "ipam.addresses[0]: 127.0.0.5/8 is the loopback subnet"},
+      {R"({"addresses":[{"address":"10.1.0.5/24","gateway":"fd00::1"}]})", "", "",
+       "ipam.addresses[0]: gateway fd00::1 is of another family than 10.1.0.5/24"},
+      {R"({"addresses":[{"address":"10.1.0.5/24","gateway":"10.1.0.0"}]})", "", "",
+       "ipam.addresses[0]: gateway 10.1.0.0 is the network address of 10.1.0.0/24"},
+      {"{}", "", "IP=239.0.0.1/8", "CNI_ARGS: 239.0.0.1/8 is for multicast"},
+      {"{}", R"(,"runtimeConfig":{"ips":["ff02::5/64"]})", "",
+       "runtimeConfig.ips[0]: ff02::5/64 is for multicast"},
       {"{}", "", "IP=10.1.0.5",
        "the 'ip' field is expected to be in CIDR notation, got: '10.1.0.5'"},
       {"{}", "", "IP=10.1.0.5/24,", "got: ''"},
