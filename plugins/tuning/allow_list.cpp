@@ -16,31 +16,46 @@ namespace {
 constexpr const char* kPath = "/etc/cni/tuning/allowlist.conf";
 constexpr std::string_view kBlanks = " \t\r\v\f";
 
-/// A compiled expression.
-class Expression {
+}  // namespace
+
+/// A line of the file, compiled once: there may be many keys.
+class AllowList::Expression {
  public:
-  explicit Expression(const std::string& re2) {
-    const int status =
-        ::regcomp(&compiled_, posix_expression(re2).c_str(), REG_EXTENDED | REG_NOSUB);
-    if (status == 0) return;
-    char text[200];
-    ::regerror(status, &compiled_, text, sizeof text);
-    throw Error(ErrorCode::kInvalidConfig,
-                concat("error parsing regexp ", quote(re2), ": ", static_cast<char*>(text)));
+  explicit Expression(std::string_view re2) : re2_(re2) {
+    try {
+      const int status =
+          ::regcomp(&compiled_, posix_expression(re2_).c_str(), REG_EXTENDED | REG_NOSUB);
+      if (status == 0) return;
+      char text[200];
+      ::regerror(status, &compiled_, text, sizeof text);
+      throw Error(ErrorCode::kInvalidConfig,
+                  concat("error parsing regexp ", quote(re2_), ": ", static_cast<char*>(text)));
+    } catch (const Error& error) {
+      problem_ = error;
+    }
   }
   Expression(const Expression&) = delete;
   Expression& operator=(const Expression&) = delete;
-  ~Expression() { ::regfree(&compiled_); }
+  ~Expression() {
+    if (!problem_) ::regfree(&compiled_);
+  }
 
+  [[nodiscard]] const std::string& text() const noexcept { return re2_; }
+  /// Why it cannot be read.
+  [[nodiscard]] const std::optional<Error>& problem() const noexcept { return problem_; }
   [[nodiscard]] bool is_found_in(const std::string& text) const {
-    return ::regexec(&compiled_, text.c_str(), 0, nullptr, 0) == 0;
+    return !problem_ && ::regexec(&compiled_, text.c_str(), 0, nullptr, 0) == 0;
   }
 
  private:
+  std::string re2_;
   regex_t compiled_{};
+  std::optional<Error> problem_;
 };
 
-}  // namespace
+AllowList::AllowList() noexcept = default;
+AllowList::AllowList(AllowList&&) noexcept = default;
+AllowList::~AllowList() = default;
 
 AllowList AllowList::load() {
   const Fd fd = open_file_if_exists(kPath, O_RDONLY);
@@ -57,36 +72,31 @@ AllowList AllowList::parse(std::string_view text) {
     const auto first = line.find_first_not_of(kBlanks);
     if (first == line.npos) continue;
     line = line.substr(first, line.find_last_not_of(kBlanks) - first + 1);
-    out.expressions_->emplace_back(line);
+    out.expressions_->push_back(std::make_unique<Expression>(line));
   }
   return out;
 }
 
 void AllowList::require_allowed(const std::string& key) const {
   if (!expressions_) return;
-  std::optional<Error> unreadable;
-  std::string all;
-  for (const std::string& expression : *expressions_) {
-    try {
-      if (Expression(expression).is_found_in(key)) return;
-    } catch (const Error& error) {
-      // Another line may allow the key; this one then does not matter.
-      if (!unreadable) unreadable = error;
-    }
-    all += concat(all.empty() ? "" : " ", expression);
+  for (const auto& expression : *expressions_) {
+    if (expression->is_found_in(key)) return;
   }
-  if (unreadable) throw Error(unreadable->code(), unreadable->msg(), kPath);
+  // Only now: another line may have allowed the key.
+  require_readable();
+  std::string all;
+  for (const auto& expression : *expressions_) {
+    all += concat(all.empty() ? "" : " ", expression->text());
+  }
   throw Error(ErrorCode::kInvalidConfig, concat("sysctl ", quote(key), " is not allowed"),
               concat(kPath, " allows only [", all, "]"));
 }
 
 void AllowList::require_readable() const {
   if (!expressions_) return;
-  for (const std::string& expression : *expressions_) {
-    try {
-      [[maybe_unused]] const Expression compiled(expression);
-    } catch (const Error& error) {
-      throw Error(error.code(), error.msg(), kPath);
+  for (const auto& expression : *expressions_) {
+    if (const auto& problem = expression->problem()) {
+      throw Error(problem->code(), problem->msg(), kPath);
     }
   }
 }

@@ -2,6 +2,7 @@
 // Copyright the cnipp authors
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,11 @@ namespace cni::tuning {
 /// is allowed; with an empty one nothing is.
 class AllowList {
  public:
+  AllowList() noexcept;
+  AllowList(AllowList&&) noexcept;
+  AllowList& operator=(AllowList&&) = delete;
+  ~AllowList();
+
   /// Reads the file when there is one.
   [[nodiscard]] static AllowList load();
   [[nodiscard]] static AllowList parse(std::string_view text);
@@ -25,7 +31,8 @@ class AllowList {
   void require_readable() const;
 
  private:
-  std::optional<std::vector<std::string>> expressions_;  // nullopt: no file
+  class Expression;
+  std::optional<std::vector<std::unique_ptr<Expression>>> expressions_;  // nullopt: no file
 };
 
 }  // namespace cni::tuning

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,6 +23,7 @@ namespace {
 
 constexpr unsigned kDirectoryMode = 0700;
 constexpr unsigned kFileMode = 0600;
+constexpr std::size_t kMaxTemporary = 200;  // what write_file_atomically keeps of a name
 constexpr std::int64_t kMaxU32 = std::numeric_limits<std::uint32_t>::max();
 
 // The directory of the reference's own default has mode 0600: root does not mind.
@@ -108,25 +110,42 @@ std::vector<std::string> names_in(const std::string& dir) {
 
 }  // namespace
 
-BackupFile::BackupFile(std::string dir, std::string_view container_id, std::string_view ifname)
+BackupFile::BackupFile(std::string dir, const Owner& owner, std::string_view container_id,
+                       std::string_view ifname)
     : dir_(std::move(dir)),
+      owner_(owner.tag()),
       name_(concat(container_id, "_", ifname, ".json")),
-      path_(concat(dir_, "/", name_)) {}
+      own_name_(concat(owner_, ".json")) {}
 
-std::optional<Backup> BackupFile::load() const { return load_from(path_); }
+bool BackupFile::is_anothers(const std::string& path) const {
+  const auto backup = load_from(path);
+  return backup && !backup->owner.empty() && backup->owner != owner_;
+}
+
+std::optional<Backup> BackupFile::load() const {
+  if (auto own = load_from(concat(dir_, "/", own_name_))) return own;
+  auto backup = load_from(concat(dir_, "/", name_));
+  if (backup && !backup->owner.empty() && backup->owner != owner_) backup.reset();
+  return backup;
+}
 
 void BackupFile::save(const Backup& backup) const {
   make_directories(dir_, kDirectoryMode);
-  write_file_atomically(path_, to_json(backup).dump(1), kFileMode);
+  const std::string path = concat(dir_, "/", name_);
+  const bool own_name = name_.size() > NAME_MAX || is_anothers(path);
+  write_file_atomically(own_name ? concat(dir_, "/", own_name_) : path, to_json(backup).dump(1),
+                        kFileMode);
 }
 
-void BackupFile::remove() const { unlink_if_exists(path_); }
-
-void BackupFile::remove_with_leftovers() const {
-  const std::string prefix = concat(".", name_, ".");
+void BackupFile::remove() const {
+  const std::string own = concat(".", own_name_, ".");
+  const std::string shared = concat(".", name_.substr(0, kMaxTemporary), ".");
   for (const std::string& name : names_in(dir_)) {
-    const bool leftover = name.starts_with(prefix) && name.ends_with(".tmp");
-    if (name == name_ || leftover) unlink_if_exists(concat(dir_, "/", name));
+    const bool leftover =
+        name.ends_with(".tmp") && (name.starts_with(own) || name.starts_with(shared));
+    if (name != name_ && name != own_name_ && !leftover) continue;
+    const std::string path = concat(dir_, "/", name);
+    if (!is_anothers(path)) unlink_if_exists(path);
   }
 }
 

@@ -26,25 +26,29 @@ struct Backup {
 
 /// DATADIR/CONTAINERID_IFNAME.json, the reference's file: its members are mac, mtu, promisc,
 /// allmulti and txQLen. What it has no members for is in a member "cnipp", which it passes over.
+/// Where that file is another attachment's (the container "a" with "b_c", "a_b" with "c"), or its
+/// name too long for a file, it is DATADIR/OWNERTAG.json.
 class BackupFile {
  public:
-  BackupFile(std::string dir, std::string_view container_id, std::string_view ifname);
+  BackupFile(std::string dir, const Owner& owner, std::string_view container_id,
+             std::string_view ifname);
 
-  /// nullopt when there is none, or when it cannot be understood (which is logged).
+  /// The attachment's own. nullopt when there is none, or when it cannot be understood (which is
+  /// logged).
   [[nodiscard]] std::optional<Backup> load() const;
   /// Replaces the file as a whole, making the directory.
   void save(const Backup& backup) const;
-  /// Succeeds when there is none.
+  /// Removes the attachment's own, and what a killed save left beside it. Succeeds when there is
+  /// none.
   void remove() const;
-  /// As remove, and also what a killed save left beside it.
-  void remove_with_leftovers() const;
-
-  [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
  private:
+  [[nodiscard]] bool is_anothers(const std::string& path) const;
+
   std::string dir_;
-  std::string name_;
-  std::string path_;
+  std::string owner_;
+  std::string name_;      // the reference's
+  std::string own_name_;  // which nobody else has
 };
 
 /// For GC: removes the files of attachments of the network that are not in `valid`. Files of the

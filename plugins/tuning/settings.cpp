@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <unordered_set>
 
 #include "base/concat.h"
+#include "base/deadline.h"
 #include "base/error.h"
 #include "host/sysctl.h"
 
@@ -69,6 +71,11 @@ void require_settable(const Sysctl& sysctl, bool exists, const std::optional<std
               "the kernel keeps one value for all namespaces, or only shows it");
 }
 
+/// There may be very many.
+void heed_deadline(std::string_view what) {
+  if (Deadline::passed()) Deadline::expired(what);
+}
+
 [[noreturn]] void differs(const std::string& what, std::string_view wanted, std::string_view now) {
   throw Error(ErrorCode::kMismatch,
               concat(what, " is ", quote(now), " instead of ", quote(wanted)));
@@ -108,9 +115,10 @@ void Settings::add_missing(const Settings& other) {
   if (!promisc) promisc = other.promisc;
   if (!allmulti) allmulti = other.allmulti;
   if (!tx_queue_len) tx_queue_len = other.tx_queue_len;
+  std::unordered_set<std::string> known;
+  for (const Value& value : sysctls) known.insert(value.entry);
   for (const Value& value : other.sysctls) {
-    const bool known = std::ranges::find(sysctls, value.entry, &Value::entry) != sysctls.end();
-    if (!known) sysctls.push_back(value);
+    if (!known.contains(value.entry)) sysctls.push_back(value);
   }
 }
 
@@ -126,6 +134,7 @@ Settings current_settings(Sandbox& sandbox, const Config& conf, const Link* link
   if (conf.sysctls.empty()) return out;
   sandbox.run([&] {
     for (const Sysctl& sysctl : conf.sysctls) {
+      heed_deadline("read sysctls");
       bool exists = false;
       auto value = readable_value(sysctl, exists);
       require_settable(sysctl, exists, value);
@@ -139,6 +148,7 @@ void write_sysctls(Sandbox& sandbox, const Config& conf) {
   if (conf.sysctls.empty()) return;
   sandbox.run([&] {
     for (const Sysctl& sysctl : conf.sysctls) {
+      heed_deadline("write sysctls");
       bool exists = false;
       const auto now = readable_value(sysctl, exists);
       if (!now || !sysctl::same_value(*now, sysctl.value)) {
@@ -186,6 +196,7 @@ void check_settings(Sandbox& sandbox, const Config& conf, const std::string& ifn
   if (conf.sysctls.empty()) return;
   sandbox.run([&] {
     for (const Sysctl& sysctl : conf.sysctls) {
+      heed_deadline("compare sysctls");
       bool exists = false;
       const auto now = readable_value(sysctl, exists);
       if (!exists) {

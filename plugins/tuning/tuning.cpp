@@ -37,24 +37,29 @@ void require_allowed(const Config& conf) {
   for (const Sysctl& sysctl : conf.sysctls) allowed.require_allowed(sysctl.key);
 }
 
+BackupFile backup_file(std::string dir, const Request& request) {
+  return {std::move(dir), request.owner(), request.container_id, request.ifname};
+}
+
 /// Before anything is changed, so that DEL can undo what a killed ADD did. Values that an earlier
 /// ADD of the attachment saved are the original ones, and stay.
 void save_backup(const Request& request, Sandbox& sandbox, const Config& conf,
                  const Settings& before, Rollback& rollback) {
   const log::Step timed("save what is there");
-  const BackupFile file(conf.data_dir, request.container_id, request.ifname);
+  const BackupFile file = backup_file(conf.data_dir, request);
   const auto earlier = file.load();
   const auto netns = NetNsIdentity::of(sandbox.netns());
   Backup backup;
   if (earlier && earlier->is_about(netns)) backup = *earlier;
   backup.settings.add_missing(before);
   backup.owner = request.owner().tag();
+  backup.owner = request.owner().tag();
   backup.netns = netns;
   rollback.on_failure("restore the backup", [file, earlier] {
     if (earlier)
       file.save(*earlier);
     else
-      file.remove_with_leftovers();
+      file.remove();
   });
   file.save(backup);
 }
@@ -106,7 +111,7 @@ void restore(Sandbox& sandbox, const Settings& settings, const std::string& ifna
 }
 
 void del(const Request& request) {
-  const BackupFile file(Config::data_dir_leniently(request), request.container_id, request.ifname);
+  const BackupFile file = backup_file(Config::data_dir_leniently(request), request);
   if (const auto backup = file.load()) {
     const Host host;
     auto sandbox = Sandbox::open_if_exists(request.netns, host, request.netns_override);
@@ -114,7 +119,7 @@ void del(const Request& request) {
       restore(*sandbox, backup->settings, request.ifname);
     }
   }
-  file.remove_with_leftovers();
+  file.remove();
 }
 
 void check(const Request& request) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <unordered_map>
 
 #include "base/concat.h"
 #include "base/error.h"
@@ -36,24 +37,22 @@ std::optional<Mac> parse_mac(const Request& request) {
   return Mac::parse_unicast(text, where);
 }
 
-void parse_sysctls(const JsonRef& object, std::string_view ifname, std::vector<Sysctl>& out) {
-  std::vector<Sysctl> own;
+using Sysctls = std::unordered_map<std::string, Sysctl>;  // by entry
+
+/// Those of `object` replace single entries of `out`.
+void parse_sysctls(const JsonRef& object, std::string_view ifname, Sysctls& out) {
+  Sysctls own;
   for (const auto& [key, value] : object.members()) {
     Sysctl one{key, sysctl::entry_of(key, ifname), value.string()};
-    const auto same = std::ranges::find(own, one.entry, &Sysctl::entry);
-    if (same != own.end()) {
-      object.fail(concat("duplicated sysctl keys are not allowed: ", quote(same->key), " and ",
-                         quote(key), " are the same entry"));
-    }
-    own.push_back(std::move(one));
+    const auto [same, is_new] = own.try_emplace(one.entry, one);
+    if (is_new) continue;
+    object.fail(concat("duplicated sysctl keys are not allowed: ", quote(same->second.key), " and ",
+                       quote(key), " are the same entry"));
   }
-  for (Sysctl& one : own) {
-    std::erase_if(out, [&](const Sysctl& other) { return other.entry == one.entry; });
-    out.push_back(std::move(one));
-  }
+  own.merge(out);
+  out = std::move(own);
 }
 
-/// Those of args.cni replace single entries.
 std::vector<Sysctl> parse_all_sysctls(const Request& request) {
   if (const auto key = Json::find_repeated_key(request.input, "sysctl")) {
     throw Error(ErrorCode::kInvalidConfig,
@@ -61,11 +60,14 @@ std::vector<Sysctl> parse_all_sysctls(const Request& request) {
   }
   // STATUS is about no interface in particular.
   const std::string ifname = request.ifname.empty() ? "lo" : request.ifname;
+  Sysctls all;
+  parse_sysctls(request.conf.root()["sysctl"], ifname, all);
+  parse_sysctls(request.conf.args_cni()["sysctl"], ifname, all);
   std::vector<Sysctl> out;
-  parse_sysctls(request.conf.root()["sysctl"], ifname, out);
-  parse_sysctls(request.conf.args_cni()["sysctl"], ifname, out);
-  // Nothing is written of an empty value.
-  std::erase_if(out, [](const Sysctl& one) { return one.value.empty(); });
+  for (auto& [entry, one] : all) {
+    // Nothing is written of an empty value.
+    if (!one.value.empty()) out.push_back(std::move(one));
+  }
   std::ranges::sort(out, [](const Sysctl& a, const Sysctl& b) {
     const int left = rank_of(a.entry), right = rank_of(b.entry);
     return left != right ? left < right : a.entry < b.entry;

@@ -282,3 +282,17 @@ TEST_CASE("tuning ADD: an empty allow list allows nothing, a bad line only itsel
   CHECK(code_of(output) == 7);
   CHECK_THAT(message_of(output), contains("flags are not supported"));
 }
+
+TEST_CASE("tuning ADD: very many sysctls", "[tuning]") {
+  const VethHost on;
+  std::string list = R"("net.ipv4.conf.all.log_martians":"1")";
+  for (int i = 0; i < 60'000; ++i) list += concat(R"(,"net.ipv4.none)", i, R"(":"1")");
+  Attachment attachment = on.chained("tuning", concat(R"("sysctl":{)", list, "}"));
+  attachment.conf =
+      with(attachment.conf, "args", cni::Json::parse(concat(R"({"cni":{"sysctl":{)", list, "}}}")));
+  const Output output = attachment.run("ADD");
+  CHECK(code_of(output) == 7);
+  CHECK(output.text().find("the container has no entry") != std::string::npos);
+  CHECK(on.sysctl("net/ipv4/conf/all/log_martians") == "0");
+  attachment.del();
+}

@@ -133,6 +133,73 @@ TEST_CASE("tuning DEL: whose values a backup has is known by more than a number"
   CHECK(no_files());
 }
 
+TEST_CASE("tuning: attachments whose file has the same name keep their own values",
+          "[tuning][del]") {
+  // "a" with "b_c", and "a_b" with "c": both are a_b_c.json for the reference.
+  const VethHost on("b_c");
+  const TestSandbox other("c2");
+  tool("ip link add host2 mtu 1700 type veth peer name c mtu 1700 netns c2");
+  Attachment first = on.chained("tuning", R"("mtu":1400)");
+  first.id = "a";
+  Attachment second = first;
+  second.id = "a_b";
+  second.ifname = "c";
+  second.netns = other.path();
+  const auto mtus = [&] {
+    return concat(link_of("b_c", on.inside()).root()["mtu"].text(), " ",
+                  link_of("c", &other.net()).root()["mtu"].text());
+  };
+  first.add();
+  second.add();
+  second.add();
+  CHECK(std::filesystem::exists(concat(kDir, "/a_b_c.json")));
+  REQUIRE(mtus() == "1400 1400");
+  SECTION("DEL, the second first") {
+    second.del();
+    CHECK(mtus() == "1400 1700");
+    first.del();
+  }
+  SECTION("DEL, the first first") {
+    first.del();
+    CHECK(mtus() == "1500 1400");
+    second.add();
+    second.del();
+  }
+  SECTION("a failed ADD") {
+    second.conf = with(second.conf, "sysctl", cni::Json::parse(R"({"net.core.none":"1"})"));
+    CHECK_FALSE(second.run("ADD").ok());
+    second.del();
+    first.del();
+  }
+  CHECK(mtus() == "1500 1700");
+  CHECK(no_files());
+}
+
+TEST_CASE("tuning: a container id of any length", "[tuning][del]") {
+  const VethHost on;
+  Attachment attachment = on.chained("tuning", R"("mtu":1400)");
+  attachment.id = std::string(GENERATE(199U, 245U, 246U, 250U, 255U, 256U, 4000U), 'x');
+  attachment.add();
+  CHECK(link_of("eth0", on.inside()).root()["mtu"].text() == "1400");
+  attachment.add();
+  attachment.del();
+  CHECK(link_of("eth0", on.inside()).root()["mtu"].text() == "1500");
+  CHECK(no_files());
+  attachment.del();
+}
+
+TEST_CASE("tuning DEL: what a killed ADD left half-written goes too", "[tuning][del]") {
+  const VethHost on;
+  Attachment attachment = on.chained("tuning", R"("mtu":1400)");
+  attachment.id = std::string(GENERATE(5U, 240U, 4000U), 'x');
+  attachment.add();
+  const auto file = *std::filesystem::directory_iterator(kDir);
+  const std::string name = file.path().filename().string().substr(0, 200);
+  cni::write_file_atomically(concat(kDir, "/.", name, ".77-abcd.tmp"), R"({"mac":)", 0600);
+  attachment.del();
+  CHECK(no_files());
+}
+
 TEST_CASE("tuning: dataDir", "[tuning][del]") {
   const VethHost on;
   const Attachment attachment = on.chained("tuning", R"("mtu":1400,"dataDir":"/run/a/b/")");
