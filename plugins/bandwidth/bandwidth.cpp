@@ -8,6 +8,8 @@
 //                  host end that sends there what arrives from the container
 // In the sandbox:  nothing
 // Options and examples: docs/plugins/bandwidth.md
+#include <algorithm>
+
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/rollback.h"
@@ -36,6 +38,17 @@ void remove_reference_ifb(Host& host, const Names& names, const Link& veth) {
   }
 }
 
+/// A prevResult that names links of the host, but not this one, is not about this container any
+/// more.
+void require_known(const Result& previous, const Link& veth) {
+  const auto is_on_host = [](const Interface& one) { return one.sandbox.empty(); };
+  if (std::ranges::none_of(previous.interfaces, is_on_host)) return;
+  if (previous.find_interface(veth.name, "") != nullptr) return;
+  throw Error(ErrorCode::kInvalidConfig,
+              "prevResult.interfaces: no veth peer of container interface found in host ns",
+              concat("the interface's end on the host is ", quote(veth.name)));
+}
+
 void report(const Link& ifb, Result& result) {
   for (Interface& interface : result.interfaces) {
     if (interface.name != ifb.name || !interface.sandbox.empty()) continue;
@@ -57,6 +70,7 @@ Result add(const Request& request) {
   Sandbox sandbox = Sandbox::open(request.netns, host, request.netns_override);
   Rollback rollback;
   const Link veth = get_host_end(host, sandbox, request.ifname);
+  require_known(result, veth);
   if (limits.ingress) limit_link(host, veth, *limits.ingress, veth.mtu, rollback);
   if (limits.egress) {
     const Names names(request);
@@ -85,6 +99,7 @@ void check(const Request& request) {
                 concat("interface ", quote(request.ifname), " is missing in the container"));
   }
   const Link veth = get_host_end(host, sandbox, request.ifname);
+  require_known(previous, veth);
   if (limits.ingress) check_limit(host, veth, *limits.ingress, veth.mtu);
   if (!limits.egress) return;
   const Link ifb = check_arrivals(host, veth, Names(request), *limits.egress);

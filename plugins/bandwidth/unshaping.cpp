@@ -2,6 +2,8 @@
 // Copyright the cnipp authors
 #include "unshaping.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -94,6 +96,19 @@ bool is_abandoned(Host& host, const Link& ifb) {
          find_redirecting(host, ifb.ifindex).empty();
 }
 
+/// Another DEL may be at its filters right now: then the kernel says EBUSY.
+void remove_ingress_qdisc(Host& host, const Link& link) {
+  constexpr int kTries = 100;
+  for (int i = 0; i < kTries; ++i) {
+    Message removal = netlink::delete_ingress_qdisc(link.ifindex, link.name);
+    removal.tolerate(ENOENT).tolerate(ENODEV).tolerate(EINVAL);
+    if (i + 1 < kTries) removal.tolerate(EBUSY);
+    host.route().transact(removal);
+    if (removal.error() != EBUSY) return;
+    ::sched_yield();
+  }
+}
+
 }  // namespace
 
 std::optional<Link> find_host_end(Host& host, const Link& inside) {
@@ -127,9 +142,7 @@ void stop_redirecting(Host& host, const Link& link, const std::vector<int>& targ
   const bool empty = netlink::list_ingress_filters(host.route(), link.ifindex).empty() &&
                      !netlink::has_egress_filters(host.route(), link.ifindex);
   if (!empty) return;
-  Message removal = netlink::delete_ingress_qdisc(link.ifindex, link.name);
-  removal.tolerate(ENOENT).tolerate(ENODEV).tolerate(EINVAL);
-  host.route().transact(removal);
+  remove_ingress_qdisc(host, link);
 }
 
 void remove_limits(Host& host, const Request& request) {

@@ -270,6 +270,9 @@ TEST_CASE("bandwidth ADD: two interfaces of one container", "[bandwidth]") {
   const Attachment first = on.chained("bandwidth", kBothWays);
   Attachment second = first;
   second.ifname = "eth1";
+  second.conf = with(
+      second.conf, "prevResult",
+      on.previous().set("interfaces", cni::Json::parse(R"([{"name":"host1"},{"name":"eth1"}])")));
   first.add();
   second.add();
   REQUIRE(ifbs().size() == 2);
@@ -281,6 +284,34 @@ TEST_CASE("bandwidth ADD: two interfaces of one container", "[bandwidth]") {
   CHECK(second.run("CHECK").ok());
   second.del();
   CHECK(ifbs().empty());
+}
+
+TEST_CASE("bandwidth ADD: a prevResult about another veth is noticed", "[bandwidth]") {
+  const VethHost on;
+  Attachment attachment = on.chained("bandwidth", kBothWays);
+  const cni::Json good = attachment.add();
+  attachment.conf = with(attachment.conf, "prevResult", good);
+  REQUIRE(attachment.run("CHECK").ok());
+  attachment.del();
+  const Snapshot before = snapshot_host();
+  cni::Json stale = on.previous();
+  std::string interfaces = stale.root()["interfaces"].text();
+  interfaces.replace(interfaces.find("host0"), 5, "host9");
+  stale.set("interfaces", cni::Json::parse(interfaces));
+  attachment.conf = with(attachment.conf, "prevResult", stale);
+  for (const auto* verb : {"ADD", "CHECK"}) {
+    const Output output = attachment.run(verb);
+    CHECK(code_of(output) == 7);
+    CHECK(output.text().find("no veth peer of container interface found in host ns") !=
+          std::string::npos);
+    CHECK(output.text().find("host0") != std::string::npos);
+  }
+  CHECK(difference(before, snapshot_host()) == "");
+  // Before 0.3.0 a result names no links, and then nothing can be stale.
+  stale.erase("interfaces");
+  attachment.conf = with(attachment.conf, "prevResult", stale);
+  attachment.add();
+  attachment.del();
 }
 
 TEST_CASE("bandwidth ADD: only a veth has an end on the host", "[bandwidth]") {

@@ -68,6 +68,21 @@ TEST_CASE("bandwidth DEL: whatever is missing", "[bandwidth][del]") {
   if (veth_lives) CHECK(difference(before, snapshot_host()) == "");
 }
 
+TEST_CASE("bandwidth DEL: several at once", "[bandwidth][del]") {
+  const VethHost on;
+  const Snapshot before = snapshot_host();
+  const Attachment attachment = on.chained("bandwidth", kBothWays);
+  for (int round = 0; round < 15; ++round) {
+    attachment.add();
+    const std::vector<Command> dels(6, attachment.command("DEL"));
+    for (const Output& output : run_parallel(dels)) {
+      INFO(output.text());
+      CHECK(output.ok());
+    }
+    REQUIRE(difference(before, snapshot_host()) == "");
+  }
+}
+
 TEST_CASE("bandwidth DEL: another container's limits stay", "[bandwidth][del]") {
   const VethHost on;
   const TestSandbox other("c2");
@@ -75,6 +90,8 @@ TEST_CASE("bandwidth DEL: another container's limits stay", "[bandwidth][del]") 
   Attachment theirs = on.chained("bandwidth", kBothWays);
   theirs.id = "c2";
   theirs.netns = other.path();
+  theirs.conf = with(theirs.conf, "prevResult",
+                     on.previous().set("interfaces", cni::Json::parse(R"([{"name":"host2"}])")));
   theirs.add();
   const Snapshot before = snapshot_host();
   Attachment attachment = on.chained("bandwidth", kBothWays);
