@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <string_view>
+#include <utility>
 
 #include "base/atomic_file.h"
 #include "base/concat.h"
@@ -93,18 +94,25 @@ FileLock FileLock::acquire(Fd fd, const std::string& path, Kind kind) {
   return FileLock(std::move(fd));
 }
 
-std::optional<FileLock> FileLock::of_suite(std::string_view name, Kind kind) {
+FileLock FileLock::of_suite(std::string_view name, Kind kind) {
+  constexpr int kFlags = O_RDONLY | O_CREAT | O_NOFOLLOW;
+  constexpr unsigned kMode = 0600;
   const std::string path = path_of(name);
-  try {
-    try {
-      return acquire(path, 0600, kind);
-    } catch (const KernelError& error) {
-      if (error.error_number() != ENOENT) throw;
-    }
+  Fd fd(::open(path.c_str(), kFlags | O_CLOEXEC, kMode));
+  if (!fd.valid() && errno == ENOENT) {
     make_directories(kRunDir, 0700);
-    return acquire(path, 0600, kind);
+    fd = open_file(path, kFlags, kMode);
+  } else if (!fd.valid()) {
+    throw_errno(concat("open ", quote(path)));
+  }
+  return acquire(std::move(fd), path, kind);
+}
+
+std::optional<FileLock> FileLock::of_suite_if_possible(std::string_view name, Kind kind) {
+  try {
+    return of_suite(name, kind);
   } catch (const KernelError& error) {
-    log::warn(concat("going on without a lock: ", error.what()));
+    log::error(concat("going on without a lock: ", error.what()));
     return std::nullopt;
   }
 }

@@ -25,9 +25,12 @@ class [[nodiscard]] FileLock {
   static FileLock acquire(Fd fd, const std::string& path, Kind kind = Kind::kExclusive);
 
   /// /run/cnipp/<name>.lock, for all processes of this suite; the folder is made where it is
-  /// missing. nullopt, and a warning, where that cannot be: on a read-only /run a verb goes on.
-  [[nodiscard]] static std::optional<FileLock> of_suite(std::string_view name,
-                                                        Kind kind = Kind::kExclusive);
+  /// missing. Throws KernelError where the file cannot be had: on a read-only /run, behind a
+  /// symbolic link. For what would damage others' state without the lock.
+  [[nodiscard]] static FileLock of_suite(std::string_view name, Kind kind = Kind::kExclusive);
+  /// As of_suite; but where the file cannot be had, that is said and the verb goes on.
+  [[nodiscard]] static std::optional<FileLock> of_suite_if_possible(std::string_view name,
+                                                                    Kind kind = Kind::kExclusive);
   /// Whether somebody holds that lock exclusively. False where it cannot be told.
   [[nodiscard]] static bool is_held(std::string_view name) noexcept;
 

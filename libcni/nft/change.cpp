@@ -28,14 +28,14 @@ bool is_transient(int error_number) noexcept {
 /// Calls `attempt` until it returns true; false says that somebody else's change got in its way.
 void optimistically(std::string_view what, const std::function<bool()>& attempt) {
   std::optional<FileLock> turn;
-  if (FileLock::is_held(kTurns)) turn = FileLock::of_suite(kTurns);
+  if (FileLock::is_held(kTurns)) turn = FileLock::of_suite_if_possible(kTurns);
   int tries = 1;
   for (; !attempt(); ++tries) {
     if (tries == kMaxTries || Deadline::passed()) {
       throw Error(ErrorCode::kTryAgain,
                   concat(what, ": the nf_tables ruleset changed at each of ", tries, " attempts"));
     }
-    if (tries == kTriesOutOfTurn && !turn) turn = FileLock::of_suite(kTurns);
+    if (tries == kTriesOutOfTurn && !turn) turn = FileLock::of_suite_if_possible(kTurns);
   }
 }
 

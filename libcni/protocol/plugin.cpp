@@ -128,10 +128,9 @@ std::string add(const Plugin& plugin, const Request& request) {
   if (plugin.restore != nullptr && plugin.has_rules(request)) {
     try {
       record::save(plugin.name, request, result);
-    } catch (const Error&) {
-      // Nobody will DEL an ADD that failed.
-      take_back(plugin, request.environment, request.input);
-      throw;
+    } catch (const Error& error) {
+      // Only reloads need it: the container is connected and everything else works.
+      log::error(concat("cnitool reload will not know this attachment: ", error.what()));
     }
   }
   return result.dump(kIndent);

@@ -86,7 +86,13 @@ void save(std::string_view plugin, const Request& request, const Json& result) {
   record.set("args", request.args);
   record.set("path", request.path);
   record.set("config", std::move(config));
-  write_file_unnamed(path_of(plugin, request), record.dump(), kFileMode, kDirectoryMode);
+  const std::string path = path_of(plugin, request);
+  try {
+    write_file_unnamed(path, record.dump(), kFileMode, kDirectoryMode);
+  } catch (const Error&) {
+    ::unlink(path.c_str());  // it tells of another ADD
+    throw;
+  }
 }
 
 void Held::append(std::vector<Held>& held, std::string path) {
@@ -103,9 +109,10 @@ void Held::append(std::vector<Held>& held, std::string path) {
 Record Held::read() const { return parse(read_file(path_)); }
 
 void Held::remove() const {
-  if (::unlink(path_.c_str()) != 0 && errno != ENOENT) {
-    throw_errno(concat("remove ", quote(path_)));
-  }
+  if (::unlink(path_.c_str()) == 0 || errno == ENOENT) return;
+  // A reload passes it over once the namespace is gone.
+  if (errno == EROFS) return log::error(concat("remove ", quote(path_), ": read-only"));
+  throw_errno(concat("remove ", quote(path_)));
 }
 
 std::vector<Held> hold(std::string_view plugin, const Request& request) {

@@ -31,7 +31,8 @@ struct Record {
 };
 
 /// Replaces the plugin's record of the attachment, at once and as a whole: killed at any point it
-/// leaves the old one, none, or the new one. `result` is what ADD answers. Throws KernelError.
+/// leaves the old one, none, or the new one; on failure there is none. `result` is what ADD
+/// answers. Throws KernelError.
 void save(std::string_view plugin, const Request& request, const Json& result);
 
 /// A record that nobody else removes or restores meanwhile.
@@ -39,6 +40,7 @@ class [[nodiscard]] Held {
  public:
   /// What it says; throws Error when it is damaged.
   [[nodiscard]] Record read() const;
+  /// On a read-only /run it stays, which is said.
   void remove() const;
 
  private:

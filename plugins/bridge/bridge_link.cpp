@@ -180,7 +180,7 @@ std::size_t count_ports(Host& host, const Link& bridge, int own_port) {
 }
 
 std::optional<FileLock> lock_bridges(FileLock::Kind kind) {
-  return FileLock::of_suite("bridge", kind);
+  return FileLock::of_suite_if_possible("bridge", kind);
 }
 
 Link ensure_bridge(Host& host, const Config& conf, Rollback& rollback) {

@@ -39,10 +39,8 @@ struct Record {
 
 std::string path_of(std::string_view address) { return concat(kFolder, "/", address); }
 
-FileLock lock_records() {
-  make_directories(kFolder, 0700);
-  return FileLock::acquire("/run/cnipp/firewalld.lock", 0600, FileLock::Kind::kExclusive);
-}
+/// Of the records. What removes sources goes on without it where it cannot be had.
+constexpr std::string_view kLock = "firewalld";
 
 void write_record(const Record& record) {
   const std::string path = path_of(record.address);
@@ -216,7 +214,7 @@ void require_running() {
 
 void add(const Owner& owner, const std::vector<IpAddress>& addresses, const std::string& zone) {
   if (addresses.empty()) return;
-  const FileLock lock = lock_records();
+  const FileLock lock = FileLock::of_suite(kLock);
   SystemBus bus = connect();
   Rollback rollback;
   for (const IpAddress& address : addresses) {
@@ -228,7 +226,7 @@ void add(const Owner& owner, const std::vector<IpAddress>& addresses, const std:
 void remove(const Owner& owner, const std::vector<IpAddress>& likely, const std::string& zone) {
   const bool recorded = ::access(kFolder, F_OK) == 0;
   if (!recorded && (likely.empty() || zone.empty())) return;
-  const FileLock lock = lock_records();
+  const auto lock = FileLock::of_suite_if_possible(kLock);
   std::vector<Record> own, unknown;
   for (const IpAddress& address : likely) {
     auto record = find_record(address.text());
@@ -263,7 +261,7 @@ void check(const Owner& owner, const std::vector<IpAddress>& addresses, const st
 
 void collect(std::string_view network, const std::function<bool(std::string_view tag)>& keep) {
   if (::access(kFolder, F_OK) != 0) return;
-  const FileLock lock = lock_records();
+  const auto lock = FileLock::of_suite_if_possible(kLock);
   const std::string prefix = Owner::network_tag(network);
   std::vector<Record> dead = list_records();
   std::erase_if(dead, [&](const Record& record) {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "base/atomic_file.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/file_lock.h"
@@ -102,11 +101,9 @@ std::vector<IpAddress> of_family(const std::vector<IpAddress>& addresses, Family
   return out;
 }
 
-FileLock lock_tables() {
-  make_directories("/run/cnipp", 0700);
-  // Between reading and writing nobody of ours may do the same: rules would be there twice.
-  return FileLock::acquire("/run/cnipp/iptables.lock", 0600, FileLock::Kind::kExclusive);
-}
+// Held between reading and writing: two that both miss a rule would make it twice. What removes
+// rules goes on without it where it cannot be had.
+constexpr std::string_view kLock = "iptables";
 
 std::string line(std::string_view rule) { return concat(rule, "\n"); }
 
@@ -210,7 +207,7 @@ void remove_family(Family family, const std::vector<IpAddress>& addresses,
   const std::vector<IpAddress> own = of_family(addresses, family);
   // Only who has something to remove waits for who holds the lock.
   if (removals(xtables::save(family, kTable), own, chosen).empty()) return;
-  const FileLock lock = lock_tables();
+  const auto lock = FileLock::of_suite_if_possible(kLock);
   xtables::restore(family, kTable, removals(xtables::save(family, kTable), own, chosen));
 }
 
@@ -231,7 +228,7 @@ void add(Host& host, const Owner& owner, const Rules& rules) {
   for (const Family family : xtables::kFamilies) {
     const std::vector<IpAddress> addresses = of_family(rules.addresses, family);
     if (addresses.empty()) continue;
-    const FileLock lock = lock_tables();
+    const FileLock lock = FileLock::of_suite(kLock);
     const Ruleset saved = xtables::save(family, kTable);
     const bool known = std::ranges::any_of(
         saved.rules, [&](const std::string& rule) { return tag_of(rule) == owner.tag(); });
@@ -294,7 +291,7 @@ void collect(Host& host, std::string_view network,
 void remove_unused(Host& host) {
   for (const Family family : xtables::kFamilies) {
     if (!xtables::may_have_chain(host, family, kTable, kStage2)) continue;
-    const FileLock lock = lock_tables();
+    const auto lock = FileLock::of_suite_if_possible(kLock);
     const Ruleset saved = xtables::save(family, kTable);
     const std::string begin = concat("-A ", kStage2, " -o ");
     std::string commands;

@@ -7,7 +7,6 @@
 #include <optional>
 #include <set>
 
-#include "base/atomic_file.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/file_lock.h"
@@ -25,8 +24,6 @@ constexpr std::string_view kMarkChain = "CNI-HOSTPORT-SETMARK";
 constexpr std::string_view kMasqChain = "CNI-HOSTPORT-MASQ";
 constexpr std::string_view kPrefix = "CNI-DN-";
 constexpr std::string_view kOldPrefix = "CNI-SN-";  // of the reference before 0.7
-constexpr const char* kLockDirectory = "/run/cnipp";
-constexpr const char* kLock = "/run/cnipp/iptables-portmap.lock";
 constexpr std::size_t kHashDigits = 21;
 constexpr std::size_t kMaxComment = 255;
 constexpr std::size_t kPortsInRule = 15;  // of the multiport match
@@ -351,8 +348,7 @@ void make_way(Host& host, const Target& target, const Ports& ports, const Judge&
 
 void add(const Target& target, const Ports& ports, const Judge& judge, bool& changed) {
   // Between reading and writing: two that both miss a shared chain would empty each other's.
-  make_directories(kLockDirectory, 0700);
-  const FileLock lock = FileLock::acquire(kLock);
+  const FileLock lock = FileLock::of_suite("iptables-portmap");
   for (const IpNet& net : ports.addresses) add_family(target, net, ports, judge, changed);
 }
 
