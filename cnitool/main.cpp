@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright the cnipp authors
-#include <signal.h>
-
 #include <CLI/CLI.hpp>
 #include <chrono>
 
@@ -11,6 +9,7 @@
 #include "base/log.h"
 #include "commands.h"
 #include "output.h"
+#include "protocol/process.h"
 
 #ifndef CNIPP_VERSION
 #define CNIPP_VERSION "unknown"
@@ -165,7 +164,7 @@ int parse_and_run(int argc, char** argv) {
 }  // namespace cnitool
 
 int main(int argc, char** argv) {
-  ::signal(SIGPIPE, SIG_IGN);
+  cni::prepare_signals();
   try {
     return cnitool::parse_and_run(argc, argv);
   } catch (const std::exception& error) {

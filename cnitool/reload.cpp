@@ -27,7 +27,7 @@ class Restoring {
   void finish() {
     std::string output;
     const cni::ExitStatus status = child_.wait(output);
-    cni::require_success(record_.plugin, status, output);
+    cni::require_success(record_.plugin, status, output, child_.words());
   }
   [[nodiscard]] std::string what() const { return describe(record_); }
 

@@ -48,6 +48,12 @@ inline constexpr std::size_t kMaxReadBytes = 64U << 20;
                                    std::size_t limit = kMaxReadBytes);
 void write_all(int fd, std::string_view data, std::string_view what);
 
+/// As read_all and write_all, for descriptors that others made and may not serve, non-blocking ones
+/// too: they end with the verb's Deadline, and throw Error{kTryAgain}.
+[[nodiscard]] std::string read_all_in_time(int fd, std::string_view what,
+                                           std::size_t limit = kMaxReadBytes);
+void write_all_in_time(int fd, std::string_view data, std::string_view what);
+
 /// The whole file; throws KernelError when it cannot be read.
 [[nodiscard]] std::string read_file(const std::string& path);
 

@@ -2,31 +2,75 @@
 // Copyright the cnipp authors
 #include "base/log.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/base_sink.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <algorithm>
 #include <exception>
 #include <memory>
+#include <utility>
 
 #include "base/concat.h"
+#include "base/error.h"
+#include "base/fd.h"
 
 namespace cni::log {
 namespace {
 
+constexpr int kPatienceMs = 1000;
+constexpr std::size_t kMaxStderrLine = 4096;
+
+/// A closed stderr must not fail the verb, one that nobody reads must not stop it: after one wait
+/// in vain lines are dropped.
+void put_on_stderr(std::string_view line) noexcept {
+  static bool stuck = false;
+  pollfd ready{STDERR_FILENO, POLLOUT, 0};
+  const bool taken = ::poll(&ready, 1, stuck ? 0 : kPatienceMs) > 0;
+  stuck = !taken;
+  // A pipe that can be written to takes a page.
+  if (taken) {
+    [[maybe_unused]] const auto ignored =
+        ::write(STDERR_FILENO, line.data(), std::min(line.size(), kMaxStderrLine));
+  }
+}
+
 /// Writes whole lines with one write(2): parallel plugins share the stream.
-class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+class Sink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ public:
+  /// stderr when there is no file.
+  explicit Sink(Fd file) : file_(std::move(file)) {}
+
  protected:
   void sink_it_(const spdlog::details::log_msg& msg) override {
     spdlog::memory_buf_t line;
     formatter_->format(msg, line);
-    // A closed stderr must not fail the verb.
-    [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, line.data(), line.size());
+    if (!file_.valid()) return put_on_stderr({line.data(), line.size()});
+    // A full disk must not fail the verb.
+    [[maybe_unused]] const auto ignored = ::write(file_.get(), line.data(), line.size());
   }
   void flush_() override {}
+
+ private:
+  Fd file_;
 };
+
+/// Regular files only, and no symbolic link: the path is the configuration's, and the directory may
+/// be everybody's. Nothing else is made for it, and a FIFO is not waited for.
+Fd open_log_file(const std::string& path) {
+  constexpr unsigned kMode = 0640;
+  Fd fd =
+      open_file(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, kMode);
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    throw Error(ErrorCode::kIo, concat("open ", quote(path)), "not a regular file");
+  }
+  return fd;
+}
 
 struct State {
   Options options;
@@ -64,18 +108,16 @@ std::string field(std::string_view key, const std::string& value) {
 }
 
 void open_logger(State& s) {
-  spdlog::sink_ptr sink;
+  Fd file;
   if (!s.options.file.empty()) {
     try {
-      sink = std::make_shared<spdlog::sinks::basic_file_sink_st>(s.options.file);
-    } catch (const std::exception& error) {
-      const std::string line =
-          concat("cnipp: cannot open log file, using stderr: ", error.what(), "\n");
-      [[maybe_unused]] const auto ignored = ::write(STDERR_FILENO, line.data(), line.size());
+      file = open_log_file(s.options.file);
+    } catch (const Error& error) {
+      put_on_stderr(concat("cnipp: cannot open log file, using stderr: ", error.what(), "\n"));
     }
   }
-  if (!sink) sink = std::make_shared<StderrSink>();
-  s.logger = std::make_unique<spdlog::logger>(s.options.plugin, sink);
+  s.logger =
+      std::make_unique<spdlog::logger>(s.options.plugin, std::make_shared<Sink>(std::move(file)));
   s.logger->set_level(spdlog::level::debug);
   s.logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
 }
@@ -128,6 +170,12 @@ void debug(std::string_view text) noexcept { write_line(Level::kDebug, text); }
 void info(std::string_view text) noexcept { write_line(Level::kInfo, text); }
 void warn(std::string_view text) noexcept { write_line(Level::kWarn, text); }
 void error(std::string_view text) noexcept { write_line(Level::kError, text); }
+
+void raw(std::string_view lines) noexcept {
+  for (; !lines.empty(); lines.remove_prefix(std::min(lines.size(), kMaxStderrLine))) {
+    put_on_stderr(lines);
+  }
+}
 
 As::As(std::string_view plugin) : before_(plugin) { state().options.plugin.swap(before_); }
 As::~As() { state().options.plugin.swap(before_); }

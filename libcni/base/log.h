@@ -30,6 +30,9 @@ void info(std::string_view text) noexcept;
 void warn(std::string_view text) noexcept;
 void error(std::string_view text) noexcept;
 
+/// Lines of another program, to stderr as they are.
+void raw(std::string_view lines) noexcept;
+
 /// While it lives, lines carry another plugin's name: a delegate that runs in this process.
 class [[nodiscard]] As {
  public:

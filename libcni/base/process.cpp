@@ -12,18 +12,23 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 #include "base/concat.h"
 #include "base/deadline.h"
 #include "base/error.h"
+#include "base/log.h"
 
 namespace cni {
 namespace {
 
 constexpr int kBusyRetries = 100;
+constexpr off_t kMaxErrors = 1 << 20;
+constexpr std::size_t kMaxWords = 1000;
 constexpr long kBusyPauseNs = 20'000'000;
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
@@ -34,10 +39,15 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   return out;
 }
 
+/// Instead of a pipe: the child may exit without reading, and neither side blocks.
+Fd memory_file(const char* name) {
+  Fd fd(::memfd_create(name, MFD_CLOEXEC));
+  if (!fd.valid()) throw_errno(concat("create ", name));
+  return fd;
+}
+
 Fd input_file(std::string_view input) {
-  // A memory file instead of a pipe: the child may exit without reading, and neither side blocks.
-  Fd fd(::memfd_create("cni-stdin", MFD_CLOEXEC));
-  if (!fd.valid()) throw_errno("create the stdin of a delegate");
+  Fd fd = memory_file("cni-stdin");
   write_all(fd.get(), input, "the stdin of a delegate");
   if (::lseek(fd.get(), 0, SEEK_SET) < 0) throw_errno("rewind the stdin of a delegate");
   return fd;
@@ -49,6 +59,7 @@ struct Launch {
   char* const* env;
   int in;
   int out;
+  int errors;
   int parent;
 };
 
@@ -57,8 +68,13 @@ int become(const Launch& l) {
   // The signal is sent when the parent *thread* ends; plugins have one thread.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno;
   if (::getppid() != l.parent) return ESRCH;
-  ::signal(SIGPIPE, SIG_DFL);  // ignored by us; a disposition survives exec
-  if (::dup2(l.in, STDIN_FILENO) < 0 || ::dup2(l.out, STDOUT_FILENO) < 0) return errno;
+  // Ignored by us; a disposition survives exec.
+  ::signal(SIGPIPE, SIG_DFL);
+  ::signal(SIGXFSZ, SIG_DFL);
+  if (::dup2(l.in, STDIN_FILENO) < 0 || ::dup2(l.out, STDOUT_FILENO) < 0 ||
+      ::dup2(l.errors, STDERR_FILENO) < 0) {
+    return errno;
+  }
   ::execve(l.path, l.argv, l.env);
   return errno;
 }
@@ -89,17 +105,18 @@ Child Child::start(const std::string& path, const std::vector<std::string>& argv
   const Fd in = input_file(input);
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw_errno(concat("create a pipe for ", quote(path)));
+  Fd errors = memory_file("cni-stderr");
   Fd read_end(ends[0]);
   const Fd write_end(ends[1]);
   const std::vector<char*> argp = pointers(argv);
   const std::vector<char*> envp = pointers(env);
-  const Launch launch{path.c_str(), argp.data(),     envp.data(),
-                      in.get(),     write_end.get(), ::getpid()};
+  const Launch launch{path.c_str(),    argp.data(),  envp.data(), in.get(),
+                      write_end.get(), errors.get(), ::getpid()};
 
   for (int tries = 0;; ++tries) {
     int error_number = 0;
     const int pid = spawn(launch, error_number);
-    if (pid > 0) return Child(pid, std::move(read_end), path);
+    if (pid > 0) return Child(pid, std::move(read_end), std::move(errors), path);
     if (error_number != ETXTBSY || tries >= kBusyRetries || Deadline::passed()) {
       throw KernelError(error_number, concat("execute ", quote(path)), {}, ErrorCode::kDelegate);
     }
@@ -111,7 +128,9 @@ Child Child::start(const std::string& path, const std::vector<std::string>& argv
 Child::Child(Child&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)),
       output_(std::move(other.output_)),
-      path_(std::move(other.path_)) {}
+      errors_(std::move(other.errors_)),
+      path_(std::move(other.path_)),
+      words_(std::move(other.words_)) {}
 
 Child::~Child() {
   if (pid_ < 0) return;
@@ -124,8 +143,25 @@ ExitStatus Child::reap() {
   while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
   pid_ = -1;
+  pass_on_errors();
   if (WIFSIGNALED(status)) return {0, WTERMSIG(status)};
   return {WEXITSTATUS(status), 0};
+}
+
+void Child::pass_on_errors() noexcept {
+  try {
+    const off_t size = ::lseek(errors_.get(), 0, SEEK_END);
+    if (size <= 0) return;
+    ::lseek(errors_.get(), std::max<off_t>(0, size - kMaxErrors), SEEK_SET);
+    const std::string text = read_all(errors_.get(), "the stderr of a delegate");
+    words_ = text.substr(text.size() - std::min(text.size(), kMaxWords));
+    std::ranges::replace_if(
+        words_, [](char c) { return c >= 0 && c < ' '; }, ' ');
+    words_.erase(words_.find_last_not_of(' ') + 1);
+    log::raw(text);
+  } catch (const std::exception&) {
+    // They were for people to read: nothing depends on them.
+  }
 }
 
 /// Closing stdout is not yet the end: a child may go on, and not for longer than the deadline.
@@ -171,6 +207,7 @@ RunResult run_process(const std::string& path, const std::vector<std::string>& a
   RunResult result;
   Child child = Child::start(path, argv, env, input);
   result.status = child.wait(result.output);
+  result.words = child.words();
   return result;
 }
 

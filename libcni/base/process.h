@@ -20,8 +20,8 @@ struct ExitStatus {
 };
 
 /// A running child process. Its stdin is a file with the given content, its stdout is collected,
-/// its stderr is ours. It is killed when this process dies (PR_SET_PDEATHSIG) and killed and reaped
-/// by the destructor. No shell is involved.
+/// its stderr too, and goes to ours at its end. It is killed when this process dies
+/// (PR_SET_PDEATHSIG) and killed and reaped by the destructor. No shell is involved.
 class [[nodiscard]] Child {
  public:
   /// Starts `path`. `env` is the whole environment ("K=V"). ETXTBSY (the file is being replaced) is
@@ -36,22 +36,28 @@ class [[nodiscard]] Child {
   /// Collects stdout to its end and reaps the child, within the verb's Deadline: past it the child
   /// is killed and Error{kTryAgain} thrown.
   ExitStatus wait(std::string& output);
+  /// What it said on stderr, once it has ended: the last part of it, for error details.
+  [[nodiscard]] const std::string& words() const noexcept { return words_; }
 
  private:
-  Child(int pid, Fd output, std::string path) noexcept
-      : pid_(pid), output_(std::move(output)), path_(std::move(path)) {}
+  Child(int pid, Fd output, Fd errors, std::string path) noexcept
+      : pid_(pid), output_(std::move(output)), errors_(std::move(errors)), path_(std::move(path)) {}
   ExitStatus reap();
+  void pass_on_errors() noexcept;
   ExitStatus wait_for_exit();
   [[noreturn]] void kill_late();
 
   int pid_ = -1;
   Fd output_;
+  Fd errors_;
   std::string path_;
+  std::string words_;
 };
 
 struct RunResult {
   ExitStatus status;
   std::string output;
+  std::string words;
 };
 
 /// Child::start and wait in one.

@@ -43,8 +43,7 @@ std::string run(const std::string& name, const std::vector<std::string>& argumen
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   const RunResult result = run_process(path, argv, current_environment(), input);
   if (!result.status.ok()) {
-    throw Error(ErrorCode::kKernel, concat(name, " failed: ", result.status.text()),
-                "its stderr tells why");
+    throw Error(ErrorCode::kKernel, concat(name, " failed: ", result.status.text()), result.words);
   }
   return result.output;
 }

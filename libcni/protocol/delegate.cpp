@@ -24,6 +24,10 @@ std::string ipam_type(const Request& request) {
   }
 }
 
+std::string said(std::string_view words) {
+  return words.empty() ? "" : concat(", stderr: ", words);
+}
+
 struct Found {
   std::string path;
   struct stat info {};
@@ -71,11 +75,13 @@ std::string find_plugin(std::string_view type, std::string_view search_path) {
   return find(type, search_path).path;
 }
 
-void require_success(std::string_view plugin, const ExitStatus& status, const std::string& output) {
+void require_success(std::string_view plugin, const ExitStatus& status, const std::string& output,
+                     std::string_view words) {
   if (status.ok()) return;
   if (output.empty()) {
     throw Error(ErrorCode::kDelegate,
-                concat("plugin ", quote(plugin), " failed with no error message"), status.text());
+                concat("plugin ", quote(plugin), " failed with no error message"),
+                concat(status.text(), said(words)));
   }
   std::optional<Error> own;
   try {
@@ -87,7 +93,8 @@ void require_success(std::string_view plugin, const ExitStatus& status, const st
     throw Error(ErrorCode::kDelegate,
                 concat("plugin ", quote(plugin), " failed (", status.text(),
                        ") and its output is no CNI error"),
-                concat(error.what(), ": ", quote(std::string_view(output).substr(0, kMaxQuoted))));
+                concat(error.what(), ": ", quote(std::string_view(output).substr(0, kMaxQuoted)),
+                       said(words)));
   }
   throw *own;
 }
@@ -103,13 +110,13 @@ Delegate Delegate::start(const std::string& path, const Request& request, std::s
 void Delegate::wait() {
   std::string output;
   const ExitStatus status = child_.wait(output);
-  require_success(type_, status, output);
+  require_success(type_, status, output, child_.words());
 }
 
 Result Delegate::wait_result() {
   std::string output;
   const ExitStatus status = child_.wait(output);
-  require_success(type_, status, output);
+  require_success(type_, status, output, child_.words());
   try {
     return parse_result(Json::parse(output).root(), version_);
   } catch (const Error& error) {

@@ -21,7 +21,9 @@ namespace cni {
 
 /// Turns what a plugin left behind into its result text. A failure throws the plugin's own error
 /// object (code, msg, details), or kDelegate when there is none to be read.
-void require_success(std::string_view plugin, const ExitStatus& status, const std::string& output);
+/// The latter says what the plugin said on stderr.
+void require_success(std::string_view plugin, const ExitStatus& status, const std::string& output,
+                     std::string_view words);
 
 /// Another plugin of the network, called as the specification's section 4 says: same stdin, same
 /// environment except CNI_COMMAND, stderr ours, found over CNI_PATH, killed when we die.

@@ -2,17 +2,14 @@
 // Copyright the cnipp authors
 #include "protocol/plugin.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <unistd.h>
-
+#include <charconv>
 #include <exception>
 #include <new>
+#include <optional>
 
 #include "base/concat.h"
 #include "base/deadline.h"
 #include "base/error.h"
-#include "base/fd.h"
 #include "base/log.h"
 #include "protocol/record.h"
 
@@ -24,6 +21,7 @@ namespace cni {
 namespace {
 
 constexpr int kIndent = 4;
+constexpr std::string_view kTimeout = "CNI_TIMEOUT_SECONDS";
 constexpr std::int64_t kMaxTimeoutSeconds = 3600;
 
 std::string version_list(std::string_view separator, bool quoted) {
@@ -65,28 +63,33 @@ void configure_log(const Plugin& plugin, const Request& request) {
   configure_log(plugin, request, level, file);
 }
 
-std::chrono::seconds time_limit(const Request& request) {
-  std::int64_t seconds = Deadline::kDefault.count();
-  const std::string from_environment = request.environment.get("CNI_TIMEOUT_SECONDS");
-  const JsonRef from_config = request.conf.root()["timeoutSeconds"];
-  if (!from_environment.empty()) {
-    seconds = 0;
-    for (const char c : from_environment) {
-      if (c < '0' || c > '9' || seconds > kMaxTimeoutSeconds) {
-        seconds = -1;
-        break;
-      }
-      seconds = seconds * 10 + (c - '0');
-    }
-    if (seconds < 1 || seconds > kMaxTimeoutSeconds) {
-      throw Error(ErrorCode::kInvalidEnvironment,
-                  concat("CNI_TIMEOUT_SECONDS: must be between 1 and ", kMaxTimeoutSeconds,
-                         ", got ", quote(from_environment)));
-    }
-  } else {
-    seconds = from_config.int_or(seconds, 1, kMaxTimeoutSeconds);
-  }
+/// nullopt for what is no number of seconds in range.
+std::optional<std::chrono::seconds> parse_seconds(std::string_view text) {
+  std::int64_t seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  if (!whole || seconds < 1 || seconds > kMaxTimeoutSeconds) return std::nullopt;
   return std::chrono::seconds(seconds);
+}
+
+/// Until the configuration is known.
+std::chrono::seconds time_to_read(const Request& request) {
+  return parse_seconds(request.environment.get(kTimeout)).value_or(Deadline::kDefault);
+}
+
+std::chrono::seconds time_limit(const Request& request) {
+  const std::string from_environment = request.environment.get(kTimeout);
+  if (from_environment.empty()) {
+    return std::chrono::seconds(request.conf.root()["timeoutSeconds"].int_or(
+        Deadline::kDefault.count(), 1, kMaxTimeoutSeconds));
+  }
+  const auto seconds = parse_seconds(from_environment);
+  if (!seconds) {
+    throw Error(ErrorCode::kInvalidEnvironment,
+                concat(kTimeout, ": must be between 1 and ", kMaxTimeoutSeconds, ", got ",
+                       quote(from_environment)));
+  }
+  return *seconds;
 }
 
 void start_deadline(const Request& request) {
@@ -98,15 +101,6 @@ void start_deadline(const Request& request) {
     log::warn(error.what());
     Deadline::start(Deadline::kDefault);
   }
-}
-
-/// An ADD of whose result nobody has heard: nobody would ever DEL it.
-void take_back(const Plugin& plugin, Environment environment, const std::string& input) {
-  environment.set("CNI_COMMAND", text(Command::kDel));
-  std::string out;
-  std::string err;
-  const auto same_input = [&] { return input; };
-  run(plugin, environment, same_input, out, err);
 }
 
 /// The result as JSON. A chained plugin that changed nothing passes on what it was given, members
@@ -212,35 +206,6 @@ int report(const Error& error, SpecVersion version, std::string& out) {
   return 1;
 }
 
-std::string real_input() {
-  try {
-    return read_all(STDIN_FILENO, "stdin");
-  } catch (const KernelError& error) {
-    throw Error(ErrorCode::kIo, concat("error reading from stdin: ", error.what()));
-  }
-}
-
-/// A descriptor 0, 1 or 2 that the caller closed would become our next file or socket, and our
-/// output would go there. Occupied by the wrong end of a pipe it fails reads and writes as a closed
-/// one does.
-void occupy_standard_descriptors() {
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (::fcntl(fd, F_GETFD) >= 0) continue;
-    int ends[2];
-    if (::pipe(ends) != 0) continue;
-    const int wrong_end = fd == STDIN_FILENO ? ends[1] : ends[0];
-    const int other_end = fd == STDIN_FILENO ? ends[0] : ends[1];
-    if (wrong_end == fd) {
-      ::close(other_end);
-      continue;
-    }
-    ::dup2(wrong_end, fd);
-    for (const int end : ends) {
-      if (end != fd) ::close(end);
-    }
-  }
-}
-
 }  // namespace
 
 std::string error_object(const Error& error, SpecVersion version) {
@@ -268,6 +233,7 @@ int run(const Plugin& plugin, const Environment& environment,
       out = version_json();
       return 0;
     }
+    Deadline::start(time_to_read(request));
     parse_input(request, read_input());
     version = request.conf.version;
     if (!parsed.command || (parsed.command == Command::kRestore && plugin.restore == nullptr)) {
@@ -289,27 +255,6 @@ int run(const Plugin& plugin, const Environment& environment,
   } catch (...) {
     return report(Error(ErrorCode::kInternal, "unknown failure"), version, out);
   }
-}
-
-int run(const Plugin& plugin) {
-  occupy_standard_descriptors();
-  // A runtime that went away must not kill us between two steps: writes fail instead.
-  ::signal(SIGPIPE, SIG_IGN);
-  const Environment environment = Environment::current();
-  std::string input;
-  std::string out;
-  std::string err;
-  const auto read_input = [&] { return input = real_input(); };
-  int status = run(plugin, environment, read_input, out, err);
-  try {
-    write_all(STDERR_FILENO, err, "stderr");
-    write_all(STDOUT_FILENO, out, "stdout");
-  } catch (const Error&) {
-    const bool added = status == 0 && environment.get("CNI_COMMAND") == text(Command::kAdd);
-    if (added) take_back(plugin, environment, input);
-    status = 1;  // nobody is left to tell
-  }
-  return status;
 }
 
 }  // namespace cni

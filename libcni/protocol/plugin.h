@@ -40,7 +40,4 @@ struct Plugin {
 int run(const Plugin& plugin, const Environment& environment,
         const std::function<std::string()>& read_input, std::string& out, std::string& err);
 
-/// The same for the real process: environ, stdin, stdout, stderr. For main().
-int run(const Plugin& plugin);
-
 }  // namespace cni

@@ -8,6 +8,7 @@
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "protocol/process.h"
 
 namespace cni::suite {
 namespace {

@@ -14,7 +14,7 @@
 namespace cni::suite {
 
 /// For main(): runs the plugin that the last component of argv[0] names, or else argv[1], for the
-/// calling process (run() in protocol/plugin.h). Another name is a CNI error, code 4.
+/// calling process (run() in protocol/process.h). Another name is a CNI error, code 4.
 int run(std::span<const Plugin* const> plugins, std::span<const char* const> argv);
 
 /// The plugin `type` of this process's own file when `file`, which a delegate of that name was

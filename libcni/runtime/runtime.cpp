@@ -120,7 +120,7 @@ std::string Runtime::call(const Json& plugin, Command command, const AttachArgs&
   environment.set("CNI_PATH", cni_path_);
   const std::string path = find_plugin(type, cni_path_);
   const RunResult ended = run_process(path, {path}, environment.entries(), config.dump());
-  require_success(type, ended.status, ended.output);
+  require_success(type, ended.status, ended.output, ended.words);
   return ended.output;
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 std::vector<std::string> read_versions(const std::string& type, const RunResult& ended) {
   try {
-    require_success(type, ended.status, ended.output);
+    require_success(type, ended.status, ended.output, ended.words);
   } catch (const Error& error) {
     // Plugins older than the verb.
     if (error.msg() == "unknown CNI_COMMAND: VERSION") return {"0.1.0"};

@@ -97,6 +97,24 @@ TEST_CASE("full stdout: status 1", "[robustness]") {
   REQUIRE(output.status.code == 1);
 }
 
+TEST_CASE("stdin that never ends: code 11 at the deadline", "[robustness]") {
+  const TestHost host;
+  const TempDir dir;
+  REQUIRE(::mkfifo(dir.path("fifo").c_str(), 0600) == 0);
+  const Variables limited = with(attachment("DEL"), "CNI_TIMEOUT_SECONDS", "1");
+  const ErrorObject error =
+      error_of_call(call_closed(limited, cni::concat("<>", dir.path("fifo")), ""));
+  CHECK(error.code == 11);
+  CHECK(error.msg == "deadline passed: read stdin");
+}
+
+TEST_CASE("stdin with more values than memory is for: code 7", "[robustness]") {
+  const TestHost host;
+  std::string input = R"({"cniVersion":"1.1.0","name":"n","type":"t","x":[0)";
+  for (int i = 0; i < 1'000'000; ++i) input += ",0";
+  CHECK(error_of_call(call(attachment("ADD"), input + "]}")).code == 7);
+}
+
 TEST_CASE("closed stderr: nothing changes on stdout", "[robustness]") {
   const TestHost host;
   REQUIRE(call_closed({{"CNI_COMMAND", "VERSION"}}, "2>&-", "").ok());

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/atomic_file.h"
+#include "base/deadline.h"
 #include "base/fd.h"
 #include "support/catch.h"
 #include "support/error_of.h"
@@ -66,6 +67,27 @@ TEST_CASE("fd: reading stops at the limit", "[fd]") {
   REQUIRE_THROWS_AS(cni::read_all(cni::open_file(path, O_RDONLY).get(), "f", 50'000), KernelError);
   REQUIRE_THROWS_AS(cni::read_all(-1, "f"), KernelError);
   REQUIRE_THROWS_AS(cni::write_all(-1, "x", "f"), KernelError);
+}
+
+TEST_CASE("fd: who does not write, or does not read, is waited for until the deadline", "[fd]") {
+  int ends[2];
+  const int flags = GENERATE(0, O_NONBLOCK);
+  REQUIRE(::pipe2(ends, flags | O_CLOEXEC) == 0);
+  const cni::Fd reading(ends[0]);
+  cni::Fd writing(ends[1]);
+  cni::Deadline::start(std::chrono::milliseconds(20));
+  const cni::Error silent =
+      cni::test::error_of([&] { (void)cni::read_all_in_time(reading.get(), "it"); });
+  CHECK(silent.code() == cni::ErrorCode::kTryAgain);
+  CHECK(silent.msg() == "deadline passed: read it");
+  cni::Deadline::start(std::chrono::milliseconds(20));
+  const std::string much(1 << 20, 'x');
+  const cni::Error full =
+      cni::test::error_of([&] { cni::write_all_in_time(writing.get(), much, "it"); });
+  CHECK(full.code() == cni::ErrorCode::kTryAgain);
+  writing.reset();
+  cni::Deadline::start(std::chrono::seconds(30));
+  CHECK(cni::read_all_in_time(reading.get(), "it").size() >= 4096);
 }
 
 TEST_CASE("atomic file: new and replaced content, mode, no temporary file left", "[atomic_file]") {

@@ -2,6 +2,9 @@
 // Copyright the cnipp authors
 #include "base/log.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <stdexcept>
 #include <utility>
@@ -121,6 +124,23 @@ TEST_CASE("log: a file that cannot be opened is said once, lines go to stderr", 
   REQUIRE(contains(text, "info two"));
   REQUIRE(contains(text, "cannot open log file"));
   REQUIRE(text.find("cannot open log file") == text.rfind("cannot open log file"));
+}
+
+TEST_CASE("log: only into a regular file, no link is followed, nothing else is made", "[log]") {
+  const cni::test::TempDir dir;
+  const std::string file = dir.path("log");
+  const std::string kind = GENERATE("fifo", "link", "directory", "missing");
+  if (kind == "fifo") REQUIRE(::mkfifo(file.c_str(), 0600) == 0);
+  if (kind == "link") REQUIRE(::symlink(dir.path("target").c_str(), file.c_str()) == 0);
+  if (kind == "directory") REQUIRE(::mkdir(file.c_str(), 0700) == 0);
+  const cni::test::CaptureStderr captured;
+  cni::log::configure(to_file(Level::kInfo, kind == "missing" ? file + "/log" : file));
+  cni::log::info("words");
+  cni::log::configure({});
+  CHECK(contains(captured.text(), "cannot open log file"));
+  CHECK(contains(captured.text(), "info words"));
+  CHECK(dir.names() ==
+        (kind == "missing" ? std::vector<std::string>{} : std::vector<std::string>{"log"}));
 }
 
 TEST_CASE("log: a full disk does not fail the caller", "[log]") {

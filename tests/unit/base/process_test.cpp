@@ -76,10 +76,12 @@ TEST_CASE("process: megabytes in either direction", "[process]") {
   REQUIRE(shell("true", data).status.ok());
 }
 
-TEST_CASE("process: stderr is ours", "[process]") {
+TEST_CASE("process: stderr goes to ours, its end is known", "[process]") {
   const cni::test::CaptureStderr captured;
-  REQUIRE(shell("echo words >&2").output.empty());
-  REQUIRE(captured.text() == "words\n");
+  const RunResult result = shell("echo words >&2; echo more >&2");
+  REQUIRE(result.output.empty());
+  REQUIRE(result.words == "words more");
+  REQUIRE(captured.text() == "words\nmore\n");
 }
 
 TEST_CASE("process: only stdin, stdout and stderr are inherited", "[process]") {
