@@ -24,10 +24,18 @@ class Restoring {
  public:
   explicit Restoring(const Record& record) : record_(record), child_(start(record)) {}
 
-  void finish() {
+  /// False when the attachment has gone meanwhile: its namespace, or its link, by a DEL or a hand.
+  bool finish() {
     std::string output;
     const cni::ExitStatus status = child_.wait(output);
-    cni::require_success(record_.plugin, status, output, child_.words());
+    try {
+      cni::require_success(record_.plugin, status, output, child_.words());
+    } catch (const cni::Error& error) {
+      if (error.code() != cni::ErrorCode::kUnknownContainer && record_.is_live()) throw;
+      cni::log::warn(concat(what(), ": left out: ", error.what()));
+      return false;
+    }
+    return true;
   }
   [[nodiscard]] std::string what() const { return describe(record_); }
 
@@ -56,14 +64,15 @@ class Restoring {
 
 using Chain = std::vector<const Record*>;  // the records of one attachment, in ADD's order
 
-/// The plugin at this place of every chain, as many at once as there are processors.
-std::size_t restore_at(std::size_t place, const std::vector<Chain>& chains,
+/// The plugin at this place of every chain; `gone` counts those whose attachment has gone
+/// meanwhile; as many at once as there are processors.
+std::size_t restore_at(std::size_t place, const std::vector<Chain>& chains, std::size_t& gone,
                        cni::ErrorList& errors) {
   const std::size_t at_once = std::max(1U, std::thread::hardware_concurrency());
   std::size_t restored = 0;
   std::deque<Restoring> running;
   const auto finish_one = [&] {
-    if (errors.attempt(running.front().what(), [&] { running.front().finish(); })) ++restored;
+    errors.attempt(running.front().what(), [&] { ++(running.front().finish() ? restored : gone); });
     running.pop_front();
   };
   for (const Chain& chain : chains) {
@@ -108,7 +117,7 @@ void reload(const Options& options) {
   cni::ErrorList errors;
   std::size_t restored = 0;
   for (std::size_t place = 0; place < longest; ++place) {
-    restored += restore_at(place, chains, errors);
+    restored += restore_at(place, chains, dead, errors);
   }
   print(concat("restored the rules of ", restored, " of ", live.size(), " plugins of ",
                chains.size(), " live attachments",
