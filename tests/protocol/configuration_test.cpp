@@ -81,7 +81,7 @@ TEST_CASE("configuration: ten megabytes", "[configuration]") {
 
 TEST_CASE("configuration: more than a plugin would ever read", "[configuration]") {
   const Output output = call(attachment("ADD"), std::string(70'000'000, ' '));
-  REQUIRE(error_of_call(output).code == 5);
+  REQUIRE(error_of_call(output).code == 7);
 }
 
 TEST_CASE("configuration: keys of the protocol with wrong types end well", "[configuration]") {
