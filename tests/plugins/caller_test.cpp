@@ -21,6 +21,7 @@ using cni::test::kDualStack;
 using cni::test::leases_of;
 using cni::test::message_of;
 using cni::test::Output;
+using cni::test::ports_of;
 using cni::test::run;
 using cni::test::Snapshot;
 using cni::test::snapshot_host;
@@ -43,7 +44,7 @@ TEST_CASE("stdout is a full pipe that nobody reads: the ADD is taken back", "[ca
       .conf = bridge_conf(kDualStack), .netns = sandbox.path(), .env = {"CNI_TIMEOUT_SECONDS=2"}};
   attachment.add();
   attachment.del();
-  const Snapshot before = snapshot_host().only("link nft");
+  const Snapshot before = snapshot_host().only("nft");
   REQUIRE(::mkfifo("/run/full", 0600) == 0);
   const Output output =
       run(under(attachment.command("ADD"), {"/bin/sh", "-c",
@@ -52,7 +53,8 @@ TEST_CASE("stdout is a full pipe that nobody reads: the ADD is taken back", "[ca
                                             " exec \"$0\" \"$@\" >&3"}));
   INFO(output.text());
   CHECK(output.status.code == 1);
-  CHECK(difference(before, snapshot_host().only("link nft")) == "");
+  CHECK(difference(before, snapshot_host().only("nft")) == "");
+  CHECK(ports_of("cni0").empty());
   CHECK(leases_of().empty());
 }
 
