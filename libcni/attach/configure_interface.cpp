@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 #include <optional>
+#include <set>
 
 #include "base/concat.h"
 #include "base/deadline.h"
@@ -32,7 +33,9 @@ void write_sysctls(const std::string& link, bool has_v6, const InterfaceSetup& s
     throw Error(ErrorCode::kKernel,
                 concat("cannot add IPv6 addresses to ", quote(link), ": no sysctl ",
                        sysctl::link_entry("ipv6", link, "disable_ipv6")),
-                "the kernel runs without IPv6");
+                sysctl::read(sysctl::link_entry("ipv6", "all", "disable_ipv6"))
+                    ? "the link has gone, or its MTU is below the 1280 bytes that IPv6 needs"
+                    : "the kernel runs without IPv6");
   }
   sysctl::write(sysctl::link_entry("ipv6", link, "keep_addr_on_down"), "1");
   if (setup.announce_v6) sysctl::write(sysctl::link_entry("ipv6", link, "ndisc_notify"), "1");
@@ -46,13 +49,13 @@ std::vector<KernelRoute> kernel_routes(const Result& result, int ifindex) {
     auto& gateway = gateways[ip.address.address.is_v4() ? 0 : 1];
     if (!gateway) gateway = ip.gateway;
   }
-  std::vector<Route> seen;
+  std::set<Route> seen;
   std::vector<KernelRoute> out;
   for (Route route : result.routes) {
     const bool direct = route.scope == netlink::kScopeLink;
     if (!route.gw && !direct) route.gw = gateways[route.dst.address.is_v4() ? 0 : 1];
-    if (std::ranges::find(seen, route) != seen.end()) continue;
-    seen.push_back(route);
+    route.dst = route.dst.network();  // the kernel drops the host bits, or refuses them
+    if (!seen.insert(route).second) continue;
     out.push_back({.dst = route.dst,
                    .gateway = route.gw,
                    .ifindex = ifindex,
@@ -110,11 +113,12 @@ void configure_interface(Sandbox& sandbox, const Link& link, const Result& resul
 
 void check_interface(Sandbox& sandbox, const Link& link, const Result& result,
                      const std::vector<KernelRoute>& first) {
-  const auto addresses = netlink::list_addresses(sandbox.route(), link.ifindex);
+  std::set<IpNet> addresses;
+  for (const netlink::Address& address : netlink::list_addresses(sandbox.route(), link.ifindex)) {
+    addresses.insert(address.net);
+  }
   for (const IpConfig& ip : result.ips) {
-    const bool found = std::ranges::any_of(
-        addresses, [&](const netlink::Address& a) { return a.net == ip.address; });
-    if (!found) {
+    if (!addresses.contains(ip.address)) {
       throw Error(ErrorCode::kMismatch,
                   concat("address ", ip.address.text(), " is not on interface ", quote(link.name)));
     }
@@ -126,16 +130,17 @@ void check_interface(Sandbox& sandbox, const Link& link, const Result& result,
 
 void check_routes(netlink::Socket& socket, const Link& link,
                   const std::vector<KernelRoute>& routes) {
-  const auto installed = netlink::list_routes(socket, link.ifindex);
+  auto installed = netlink::list_routes(socket, link.ifindex);
+  std::ranges::sort(installed, {}, &KernelRoute::dst);
   for (const KernelRoute& wanted : routes) {
-    const bool found = std::ranges::any_of(installed, [&](const KernelRoute& have) {
+    const auto same_dst = std::ranges::equal_range(installed, wanted.dst, {}, &KernelRoute::dst);
+    const bool found = std::ranges::any_of(same_dst, [&](const KernelRoute& have) {
       const bool same_metric = have.metric == netlink::effective_metric(wanted);
       const bool same_scope =
           !wanted.scope || !wanted.dst.address.is_v4() || have.scope == wanted.scope;
       const bool same_source = !wanted.source || have.source == wanted.source;
-      return have.dst == wanted.dst && have.gateway == wanted.gateway &&
-             have.table == wanted.table && same_metric && same_scope && same_source &&
-             have.mtu == wanted.mtu && have.advmss == wanted.advmss;
+      return have.gateway == wanted.gateway && have.table == wanted.table && same_metric &&
+             same_scope && same_source && have.mtu == wanted.mtu && have.advmss == wanted.advmss;
     });
     if (!found) {
       throw Error(ErrorCode::kMismatch, concat("route ", netlink::text(wanted),

@@ -18,7 +18,6 @@ namespace {
 using netlink::Link;
 using netlink::Message;
 
-constexpr std::size_t kMaxAlias = 254;
 constexpr int kIndexTries = 16;
 constexpr int kFirstIndex = 1 << 16;
 
@@ -166,7 +165,7 @@ Link create(Host& host, Sandbox& sandbox, const Wanted& wanted, const Owner& own
   });
   make(host, sandbox, wanted);
   *created = true;
-  netlink::LinkChange change{.alias = owner.label({}, kMaxAlias), .group = 0};
+  netlink::LinkChange change{.alias = owner.label({}, netlink::kMaxAlias), .group = 0};
   if (wanted.create) {
     change.mac = wanted.common.mac;
     if (wanted.common.mtu != 0) change.mtu = wanted.common.mtu;

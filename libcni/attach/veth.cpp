@@ -21,7 +21,6 @@ using netlink::Link;
 using netlink::Message;
 
 constexpr std::size_t kNameDigits = 11;  // IFNAMSIZ leaves 15 bytes
-constexpr std::size_t kMaxAlias = 255;   // IFALIASZ - 1
 
 [[noreturn]] void differs(const std::string& what) { throw Error(ErrorCode::kMismatch, what); }
 
@@ -81,7 +80,7 @@ VethPair set_up_host_end(Host& host, Sandbox& sandbox, const netlink::NewLink& w
   if (options.routed) sysctl::write(sysctl::link_entry("ipv6", wanted.name, "accept_dad"), "0");
   netlink::LinkChange change = options.port;
   change.up = true;
-  change.alias = owner.label({}, kMaxAlias);
+  change.alias = owner.label({}, netlink::kMaxAlias);
   Message setup = netlink::change_link(0, wanted.name, change);
   Message look = netlink::get_link_message(wanted.name);
   // Looked at before it is up: of a link that is up and has no carrier yet the kernel first settles

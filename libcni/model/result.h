@@ -40,13 +40,11 @@ struct Route {
   std::optional<unsigned> table;
   std::optional<unsigned> scope;
 
-  [[nodiscard]] bool is_default() const noexcept {
-    return dst.prefix == 0 && dst.address.is_unspecified();
-  }
+  [[nodiscard]] bool is_default() const noexcept { return dst.prefix == 0; }
   /// A member of an array "routes". Throws Error{kInvalidConfig} naming the place.
   [[nodiscard]] static Route parse(const JsonRef& json);
   [[nodiscard]] Json to_json() const;
-  friend bool operator==(const Route&, const Route&) = default;
+  friend auto operator<=>(const Route&, const Route&) = default;
 };
 
 struct Dns {

@@ -39,6 +39,7 @@ std::vector<Address> list_addresses(Socket& socket, int ifindex, std::optional<F
   if (family) filter.ifa_family = *family == Family::kV4 ? AF_INET : AF_INET6;
   filter.ifa_index = static_cast<std::uint32_t>(ifindex);
   message.header(filter);
+  message.tolerate(ENODEV);  // it has gone meanwhile
   std::vector<Address> out;
   socket.dump(
       message, [&] { out.clear(); },

@@ -51,6 +51,9 @@ struct Link {
 [[nodiscard]] std::vector<Link> list_links(Socket& socket, int master = 0,
                                            const std::string& kind = {});
 
+/// Bytes of an alias: the kernel counts the end of the text.
+inline constexpr std::size_t kMaxAlias = 254;
+
 // Requests, to be sent by Socket::transact.
 
 /// The look-up find_link makes; its answer is read by link_of.

@@ -81,6 +81,7 @@ std::vector<KernelRoute> list_family(Socket& socket, int ifindex, std::uint8_t f
   rtmsg filter{};
   filter.rtm_family = family;
   message.header(filter);
+  message.tolerate(ENODEV);  // it has gone meanwhile
   message.put_u32(RTA_OIF, static_cast<std::uint32_t>(ifindex));
   return list(socket, message, [&](const KernelRoute& route) { return route.ifindex == ifindex; });
 }

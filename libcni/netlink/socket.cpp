@@ -21,6 +21,8 @@ namespace cni::netlink {
 namespace {
 
 constexpr int kDumpTries = 5;
+// Answers wait in the socket until all requests of a send are done. Also the most parts of one.
+constexpr std::size_t kAtOnce = 1024;
 // The kernel fills no more of a dump into one datagram, and a single object needs far less. Small
 // enough for what the C library has asked the kernel for at the start.
 constexpr std::size_t kReceiveBytes = 16384;
@@ -149,8 +151,11 @@ void Socket::collect(std::span<Message* const> messages, bool first_is_frame) {
 }
 
 void Socket::transact(std::span<Message* const> messages) {
-  send(messages);
-  collect(messages, false);
+  for (std::size_t at = 0; at < messages.size(); at += kAtOnce) {
+    const auto some = messages.subspan(at, std::min(kAtOnce, messages.size() - at));
+    send(some);
+    collect(some, false);
+  }
   for (const Message* message : messages) {
     if (message->error() == 0 || message->tolerates(message->error())) continue;
     throw KernelError(message->error(), message->what(), message->extack());

@@ -24,9 +24,9 @@ class Socket {
   [[nodiscard]] static Socket open(Protocol protocol);
   [[nodiscard]] static Socket open_in(const NetNs& netns, Protocol protocol);
 
-  /// Sends all messages in one system call and collects every answer. The kernel works through them
-  /// in order and does not stop at a failure. Throws the first failure that its message does not
-  /// tolerate.
+  /// Sends all messages in one system call (more than 1,024: in several) and collects every answer.
+  /// The kernel works through them in order and does not stop at a failure. Throws the first
+  /// failure that its message does not tolerate.
   void transact(std::span<Message* const> messages);
   void transact(Message& message);
 

@@ -24,7 +24,6 @@ using netlink::Message;
 using netlink::Qdisc;
 
 constexpr std::size_t kNameDigits = 12;  // IFNAMSIZ leaves 15 bytes
-constexpr std::size_t kMaxAlias = 255;   // IFALIASZ - 1
 // The last: filters of others see the packets first, and would never see them behind this one.
 constexpr std::uint16_t kPriority = 0xcc00;
 
@@ -105,7 +104,7 @@ Link ensure_ifb(Host& host, const Names& names, unsigned mtu, Rollback& rollback
   netlink::LinkChange change;
   change.up = true;
   change.mtu = mtu;
-  change.alias = owner.label({}, kMaxAlias);
+  change.alias = owner.label({}, netlink::kMaxAlias);
   Message setup = netlink::change_link(0, name, change);
   // For the container's other interface the name is taken, and older kernels have none to give.
   Message second = netlink::add_name(name, names.reference_ifb);

@@ -2,7 +2,7 @@
 // Copyright the cnipp authors
 #include "bridge_config.h"
 
-#include <algorithm>
+#include <bitset>
 
 #include "attach/layer3.h"
 #include "base/concat.h"
@@ -23,7 +23,7 @@ std::uint16_t vlan_id(const JsonRef& json, std::string_view problem) {
 
 /// Entries are {"id"}, {"minID", "maxID"} or both; {} is none.
 std::vector<std::uint16_t> parse_trunk(const JsonRef& json) {
-  std::vector<std::uint16_t> out;
+  std::bitset<kMaxVlan + 1> wanted;
   for (const JsonRef& item : json.items()) {
     if (!item.present()) item.fail("expected an object, got null");
     const JsonRef id = item["id"];
@@ -37,12 +37,14 @@ std::vector<std::uint16_t> parse_trunk(const JsonRef& json) {
       const std::uint16_t first = vlan_id(min, "incorrect trunk minID parameter");
       const std::uint16_t last = vlan_id(max, "incorrect trunk maxID parameter");
       if (first > last) item.fail("minID is greater than maxID in trunk parameter");
-      for (std::uint16_t vlan = first; vlan <= last; ++vlan) out.push_back(vlan);
+      for (std::size_t vlan = first; vlan <= last; ++vlan) wanted.set(vlan);
     }
-    if (id.present()) out.push_back(vlan_id(id, "incorrect trunk id parameter"));
+    if (id.present()) wanted.set(vlan_id(id, "incorrect trunk id parameter"));
   }
-  std::ranges::sort(out);
-  out.erase(std::unique(out.begin(), out.end()), out.end());
+  std::vector<std::uint16_t> out;
+  for (std::uint16_t vlan = 1; vlan <= kMaxVlan; ++vlan) {
+    if (wanted[vlan]) out.push_back(vlan);
+  }
   return out;
 }
 

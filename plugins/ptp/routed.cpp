@@ -53,7 +53,8 @@ std::vector<KernelRoute> host_routes(const Result& result, int ifindex) {
 
 bool has_route_to(const Result& result, const IpNet& network) {
   return std::ranges::any_of(result.routes, [&](const Route& route) {
-    return route.dst == network && route.table.value_or(netlink::kMainTable) == netlink::kMainTable;
+    return route.dst.network() == network &&
+           route.table.value_or(netlink::kMainTable) == netlink::kMainTable;
   });
 }
 

@@ -281,3 +281,16 @@ TEST_CASE("bridge macspoofchk: frames with another source MAC are dropped", "[br
     CHECK(rules.find("id: c2") != std::string::npos);
   }
 }
+
+TEST_CASE("bridge VLAN: a hundred thousand ranges are as good as one", "[bridge][vlan]") {
+  const TestHost host;
+  std::string trunk;
+  for (int i = 0; i < 100'000; ++i) {
+    trunk += concat(trunk.empty() ? "" : ",", R"({"minID":1,"maxID":4094})");
+  }
+  const std::string conf = bridge_conf(concat(R"("vlanTrunk":[)", trunk, R"(,{"id":4095}])"));
+  const Attachment attachment{.conf = conf, .netns = ""};
+  const Output output = attachment.run("STATUS");
+  CHECK(code_of(output) == 7);
+  CHECK_THAT(message_of(output), contains("vlanTrunk[100000].id"));
+}
