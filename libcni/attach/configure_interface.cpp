@@ -41,6 +41,21 @@ void write_sysctls(const std::string& link, bool has_v6, const InterfaceSetup& s
   if (setup.announce_v6) sysctl::write(sysctl::link_entry("ipv6", link, "ndisc_notify"), "1");
 }
 
+/// An address's own gateway is on the link, also where neither a subnet nor another route says so.
+void mark_onlink(std::vector<KernelRoute>& routes, const Result& result) {
+  std::vector<IpNet> on_link;
+  for (const IpConfig& ip : result.ips) on_link.push_back(ip.address);
+  for (const KernelRoute& route : routes) {
+    if (!route.gateway) on_link.push_back(route.dst);
+  }
+  for (const IpConfig& ip : result.ips) {
+    if (!ip.gateway || (!ip.gateway->is_v4() && ip.gateway->is_link_local())) continue;
+    const auto has_gateway = [&](const IpNet& net) { return net.contains(*ip.gateway); };
+    if (std::ranges::any_of(on_link, has_gateway)) continue;
+    for (KernelRoute& route : routes) route.onlink = route.onlink || route.gateway == ip.gateway;
+  }
+}
+
 }  // namespace
 
 std::vector<KernelRoute> kernel_routes(const Result& result, int ifindex) {
@@ -87,6 +102,7 @@ void configure_interface(Sandbox& sandbox, const Link& link, const Result& resul
   messages.push_back(netlink::change_link(link.ifindex, link.name, {.up = true}));
   std::vector<KernelRoute> routes = setup.first;
   std::ranges::copy(kernel_routes(result, link.ifindex), std::back_inserter(routes));
+  mark_onlink(routes, result);
   // Routes out of addresses that are still tentative cannot be used as a source: wait in between.
   const bool settle = has_v6 && setup.dad == netlink::Dad::kPerform;
   if (!settle) {

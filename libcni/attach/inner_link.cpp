@@ -43,18 +43,9 @@ void undo(Sandbox& sandbox, const Wanted& wanted, const Owner& owner, bool creat
   if (ours) netlink::delete_link_if_exists(sandbox.route(), link->ifindex, link->name);
 }
 
-[[noreturn]] void fail(const Message& creation, const Wanted& wanted) {
-  const KernelError error(creation.error(), creation.what(), creation.extack());
-  if (creation.error() != EOPNOTSUPP) throw error;
-  throw Error(ErrorCode::kKernel,
-              concat(creation.what(), ": the kernel has no links of kind ", quote(wanted.kind),
-                     " (module ", wanted.kind, ")"),
-              error.details());
-}
-
 Message creation_of(const Wanted& wanted, const netlink::NewLink& common) {
   Message creation = netlink::new_link(common, wanted.kind, wanted.fill);
-  creation.tolerate(EEXIST).tolerate(EBUSY).tolerate(EOPNOTSUPP);
+  creation.tolerate(EEXIST).tolerate(EBUSY);
   return creation;
 }
 
@@ -72,13 +63,13 @@ void create_elsewhere(Host& host, const Wanted& wanted, netlink::NewLink common)
       host.route().transact(creation);
     }
   }
-  if (creation.error() != 0) fail(creation, wanted);
+  if (creation.error() != 0) creation.fail();
 }
 
 void create_in_place(Sandbox& sandbox, const Wanted& wanted, const netlink::NewLink& common) {
   Message creation = creation_of(wanted, common);
   sandbox.route().transact(creation);
-  if (creation.error() != 0) fail(creation, wanted);
+  if (creation.error() != 0) creation.fail();
 }
 
 void make(Host& host, Sandbox& sandbox, const Wanted& wanted) {
@@ -197,12 +188,7 @@ void probe(const std::string& kind, const std::function<void(Message& data)>& fi
     link.lower = netlink::get_link(socket, "lower").ifindex;
   }
   Message creation = netlink::new_link(link, kind, fill);
-  creation.tolerate(EOPNOTSUPP);
   socket.transact(creation);
-  if (creation.error() == 0) return;
-  throw Error(ErrorCode::kNotAvailable,
-              concat("the kernel has no links of kind ", quote(kind), " (module ", kind, ")"),
-              concat("create a ", kind, " link: EOPNOTSUPP"));
 }
 
 }  // namespace cni::inner_link

@@ -44,7 +44,7 @@ void require_free(Sandbox& sandbox, const std::string& ifname);
 /// record of the ADD does. GC finds the namespaces by the records of the plugin `plugin`.
 [[nodiscard]] Piece piece(std::string_view plugin, std::vector<std::string> kinds);
 
-/// Throws Error{kNotAvailable} when the kernel cannot make such links. Tries it in a namespace of
+/// Throws KernelError when the kernel cannot make such links. Tries it in a namespace of
 /// its own; `has_lower`: on another link.
 void probe(const std::string& kind, const std::function<void(netlink::Message& data)>& fill,
            bool has_lower);

@@ -59,6 +59,29 @@ Result only_interface(Result result, std::string_view ifname) {
   return result;
 }
 
+void require_possible_address(const IpConfig& ip) {
+  const auto refuse = [&](std::string_view why) {
+    throw Error(ErrorCode::kDelegate,
+                concat("IPAM plugin returned address ", ip.address.text(), why));
+  };
+  const IpAddress& address = ip.address.address;
+  if (address.is_loopback()) refuse(", which is a loopback address");
+  if (address.is_multicast()) refuse(", which is a multicast address");
+  if (address.is_unspecified()) refuse(", which is none");
+  if (!ip.gateway) return;
+  const std::string gateway = ip.gateway->text();
+  if (ip.gateway->family() != address.family()) {
+    refuse(concat(" with a gateway of the other family, ", gateway));
+  }
+  if (ip.gateway->is_multicast() || ip.gateway->is_loopback()) {
+    refuse(concat(" with gateway ", gateway, ", which no host can have"));
+  }
+  const bool has_network = ip.address.prefix < address.bits() - 1;
+  if (has_network && *ip.gateway == address.network(ip.address.prefix)) {
+    refuse(concat(" with gateway ", gateway, ", which is the network's own address"));
+  }
+}
+
 Interface describe(const netlink::Link& link, std::string_view sandbox) {
   Interface out;
   out.name = link.name;

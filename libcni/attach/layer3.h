@@ -28,6 +28,9 @@ namespace cni {
 /// The result without the addresses that belong to other interfaces than `ifname`: a later plugin
 /// of the chain may have added some.
 [[nodiscard]] Result only_interface(Result result, std::string_view ifname);
+/// Throws Error{kDelegate} for an address that no interface can have, or a gateway that cannot be
+/// one for it.
+void require_possible_address(const IpConfig& ip);
 /// An interface for a result; an empty sandbox: on the host.
 [[nodiscard]] Interface describe(const netlink::Link& link, std::string_view sandbox);
 

@@ -125,7 +125,10 @@ void switch_ipv6_off(Sandbox& sandbox, const Link& link, const Result& result) {
 /// Makes the link with the addresses of `result`, whose last interface it becomes.
 void attach(Job& job, Result& result, const Link& link, const std::optional<Link>& lower) {
   const auto index = static_cast<int>(result.interfaces.size());
-  for (IpConfig& ip : result.ips) ip.interface = index;
+  for (IpConfig& ip : result.ips) {
+    ip.interface = index;
+    require_possible_address(ip);
+  }
   if (job.conf.keys.no_ipv6) switch_ipv6_off(job.sandbox, link, result);
   if (job.conf.finish) job.conf.finish(job.sandbox.route(), link);
   configure(job, link, result, index);

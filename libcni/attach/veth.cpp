@@ -137,7 +137,7 @@ std::optional<VethPair> create_veth(Host& host, Sandbox& sandbox, const std::str
   // Both addresses are ours from the start: the kernel marks them as set, and udev leaves them
   // alone.
   const netlink::NewLink wanted{
-      .name = name, .mac = Mac::random(), .mtu = options.mtu, .master = options.master};
+      .name = name, .mac = Mac::random_of_port(), .mtu = options.mtu, .master = options.master};
   const netlink::NewLink peer{.name = ifname,
                               .mac = options.container_mac.value_or(Mac::random()),
                               .mtu = options.mtu,

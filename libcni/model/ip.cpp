@@ -15,6 +15,7 @@
 namespace cni {
 namespace {
 
+constexpr std::uint8_t kPortByte = 0xfe;
 constexpr std::array<std::uint8_t, 12> kV4Mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 std::string v6_text(std::span<const std::uint8_t> bytes) {
@@ -229,6 +230,13 @@ Mac Mac::random() {
   Mac out;
   if (::getrandom(out.bytes.data(), out.bytes.size(), 0) != 6) throw_errno("get random bytes");
   out.bytes[0] = static_cast<std::uint8_t>((out.bytes[0] & 0xfe) | 0x02);
+  if (out.bytes[0] == kPortByte) out.bytes[0] = 0x02;
+  return out;
+}
+
+Mac Mac::random_of_port() {
+  Mac out = random();
+  out.bytes[0] = kPortByte;
   return out;
 }
 

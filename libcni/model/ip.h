@@ -91,8 +91,11 @@ struct Mac {
   /// The same, and an address that an interface can have: unicast, not zero. Throws Error that
   /// names `where` the text is from.
   [[nodiscard]] static Mac parse_unicast(std::string_view text, std::string_view where);
-  /// A random unicast, locally administered address.
+  /// A random unicast, locally administered address. It never begins with fe.
   [[nodiscard]] static Mac random();
+  /// The same, but it begins with fe: the highest there are. A bridge takes the lowest of its
+  /// ports' for its own.
+  [[nodiscard]] static Mac random_of_port();
   [[nodiscard]] std::string text() const;  // lower case, colons
   [[nodiscard]] bool is_zero() const noexcept { return *this == Mac{}; }
 

@@ -41,6 +41,18 @@ Route Route::parse(const JsonRef& json) {
   return out;
 }
 
+void drop_unspecified_gateways(Result& result) {
+  constexpr unsigned kScopeLink = 253;
+  for (IpConfig& ip : result.ips) {
+    if (ip.gateway && ip.gateway->is_unspecified()) ip.gateway.reset();
+  }
+  for (Route& route : result.routes) {
+    if (!route.gw || !route.gw->is_unspecified()) continue;
+    route.gw.reset();
+    if (!route.scope) route.scope = kScopeLink;
+  }
+}
+
 Json Route::to_json() const {
   Json out = Json::object();
   out.set("dst", dst.text());

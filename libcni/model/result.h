@@ -73,6 +73,9 @@ struct Result {
   friend bool operator==(const Result&, const Result&) = default;
 };
 
+/// A gateway of 0.0.0.0 or :: means none; a route by way of it is one on the link.
+void drop_unspecified_gateways(Result& result);
+
 /// Reads a result of any supported version. The document's own cniVersion decides; without one,
 /// `version_if_missing` does. `null` is an empty result. Throws Error{kInvalidConfig}, or
 /// Error{kIncompatibleVersion} for an unknown version.

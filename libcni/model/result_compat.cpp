@@ -125,6 +125,7 @@ Result parse_result(const JsonRef& json, SpecVersion version_if_missing) {
     for (const JsonRef& item : json["routes"].items()) out.routes.push_back(Route::parse(item));
   }
   out.dns = Dns::parse(json["dns"]);
+  drop_unspecified_gateways(out);
   return out;
 }
 

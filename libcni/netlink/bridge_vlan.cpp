@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/concat.h"
+#include "netlink/link.h"
 
 namespace cni::netlink {
 namespace {
@@ -23,6 +24,7 @@ Message vlan_message(std::uint16_t type, int ifindex, std::string what) {
   info.ifi_family = AF_BRIDGE;
   info.ifi_index = ifindex;
   message.header(info);
+  message.needs(kVlanFiltering);
   return message;
 }
 

@@ -78,6 +78,7 @@ std::vector<Vlan::Map> read_qos(const Attributes& list) {
 Message new_link(const NewLink& link, std::string_view kind,
                  const std::function<void(Message& data)>& fill) {
   Message message = creation(link, concat("create ", kind, " ", quote(link.name)));
+  message.needs(concat("links of kind ", quote(kind), " (module ", kind, ")"));
   put_common(message, link);
   put_kind(message, kind, fill);
   return message;
@@ -85,7 +86,10 @@ Message new_link(const NewLink& link, std::string_view kind,
 
 Message new_bridge(const NewLink& link, bool vlan_filtering) {
   if (!vlan_filtering) return new_link(link, "bridge");
-  return new_link(link, "bridge", [](Message& data) { data.put_u8(IFLA_BR_VLAN_FILTERING, 1); });
+  Message message =
+      new_link(link, "bridge", [](Message& data) { data.put_u8(IFLA_BR_VLAN_FILTERING, 1); });
+  message.needs(kVlanFiltering);
+  return message;
 }
 
 Message new_ifb(const NewLink& link) {

@@ -175,6 +175,7 @@ Message change_link(int ifindex, const std::string& name, const LinkChange& chan
   if (!change.vlan_filtering && !change.port_hairpin && !change.port_isolated) return message;
   message.nest(IFLA_LINKINFO, [&](Message& linkinfo) {
     if (change.vlan_filtering) {
+      message.needs(kVlanFiltering);
       linkinfo.put_text(IFLA_INFO_KIND, "bridge");
       linkinfo.nest(IFLA_INFO_DATA, [&](Message& data) {
         data.put_u8(IFLA_BR_VLAN_FILTERING, *change.vlan_filtering ? 1 : 0);

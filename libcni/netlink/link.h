@@ -65,6 +65,10 @@ inline constexpr std::size_t kMaxAlias = 254;
 /// links of ours that have no label yet. The request that labels them clears it.
 inline constexpr std::uint32_t kUnfinishedGroup = 0x636e6970;
 
+/// What bridges with VLANs need of the kernel.
+inline constexpr const char* kVlanFiltering =
+    "VLAN filtering of bridges (CONFIG_BRIDGE_VLAN_FILTERING)";
+
 /// What is set is changed, in one request. The link is named by ifindex, or by name when that is 0.
 /// `what` says in errors what the change is for.
 struct LinkChange {

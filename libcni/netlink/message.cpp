@@ -94,6 +94,13 @@ void Message::nest_end(std::size_t start) {
   static_cast<nlattr*>(nest)->nla_len = static_cast<std::uint16_t>(size);
 }
 
+void Message::fail() const {
+  const bool unsupported = error_ == EOPNOTSUPP || error_ == EPROTONOSUPPORT;
+  const std::string lacking =
+      unsupported && !feature_.empty() ? concat(": the kernel lacks ", feature_) : std::string();
+  throw KernelError(error_, what_ + lacking, extack_);
+}
+
 bool Message::tolerates(int error_number) const noexcept {
   return std::ranges::find(tolerated_, error_number) != tolerated_.end();
 }

@@ -62,9 +62,16 @@ class Message {
     return *this;
   }
   [[nodiscard]] bool tolerates(int error_number) const noexcept;
+  /// What a kernel lacks that does not support the request: for the error's text.
+  Message& needs(std::string feature) {
+    feature_ = std::move(feature);
+    return *this;
+  }
 
   [[nodiscard]] nlmsghdr* raw() const noexcept { return nlmsg_hdr(message_.get()); }
   [[nodiscard]] const std::string& what() const noexcept { return what_; }
+  /// Throws the refusal that was the answer.
+  [[noreturn]] void fail() const;
 
   // The answer.
   [[nodiscard]] int error() const noexcept { return error_; }  // errno, 0: success
@@ -82,7 +89,7 @@ class Message {
   void require(bool fits) const;
 
   std::unique_ptr<nl_msg, Deleter<nlmsg_free>> message_;
-  std::string what_;
+  std::string what_, feature_;
   std::vector<int> tolerated_;
   int error_ = 0;
   std::string extack_;

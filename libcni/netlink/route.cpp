@@ -169,6 +169,7 @@ Message new_route(const KernelRoute& route, const std::string& link, Existing ex
   header.rtm_protocol = route.protocol != 0 ? route.protocol : std::uint8_t{RTPROT_BOOT};
   header.rtm_scope = static_cast<std::uint8_t>(route.scope.value_or(RT_SCOPE_UNIVERSE));
   header.rtm_type = RTN_UNICAST;
+  if (route.onlink) header.rtm_flags = RTNH_F_ONLINK;
   message.header(header);
   message.put_bytes(RTA_DST, route.dst.address.bytes());
   message.put_u32(RTA_OIF, static_cast<std::uint32_t>(route.ifindex));
@@ -229,6 +230,19 @@ std::optional<int> find_default_link(Socket& socket) {
     if (best != routes.end()) return best->ifindex;
   }
   return std::nullopt;
+}
+
+std::vector<int> list_links_with_advertised_routes(Socket& socket) {
+  Message message(RTM_GETROUTE, 0, "list IPv6 routes");
+  rtmsg filter{};
+  filter.rtm_family = AF_INET6;
+  message.header(filter);
+  std::vector<int> out;
+  for (const KernelRoute& route :
+       list(socket, message, [](const KernelRoute& one) { return one.protocol == RTPROT_RA; })) {
+    if (std::ranges::find(out, route.ifindex) == out.end()) out.push_back(route.ifindex);
+  }
+  return out;
 }
 
 unsigned effective_metric(const KernelRoute& route) noexcept {

@@ -30,6 +30,7 @@ struct KernelRoute {
   std::uint8_t protocol = 0;  // RTPROT_*: who made it; 0: "boot", as ip(8) does
   /// Or had from a router advertisement.
   [[nodiscard]] bool is_made_by_kernel() const noexcept;
+  bool onlink = false;  // the gateway is on the link, whatever the addresses say
 };
 
 /// What a route to the same destination with the same metric means: it may have another gateway and
@@ -53,6 +54,9 @@ struct SavedRoute {
 /// The link of the default route of the main table: the best of IPv4, else of IPv6; of several next
 /// hops the first. nullopt when there is none.
 [[nodiscard]] std::optional<int> find_default_link(Socket& socket);
+
+/// The links with IPv6 routes that the host learned from router advertisements, each once.
+[[nodiscard]] std::vector<int> list_links_with_advertised_routes(Socket& socket);
 
 /// The metric the kernel gives the route: IPv6 has none of 0.
 [[nodiscard]] unsigned effective_metric(const KernelRoute& route) noexcept;

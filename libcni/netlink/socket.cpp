@@ -158,7 +158,7 @@ void Socket::transact(std::span<Message* const> messages) {
   }
   for (const Message* message : messages) {
     if (message->error() == 0 || message->tolerates(message->error())) continue;
-    throw KernelError(message->error(), message->what(), message->extack());
+    message->fail();
   }
 }
 

@@ -152,6 +152,7 @@ Result finish_add(Pending& pending) {
   } else {
     result = std::get<Result>(std::move(pending));
   }
+  drop_unspecified_gateways(result);
   if (result.ips.empty()) {
     throw Error(ErrorCode::kDelegate, "IPAM plugin returned missing IP config");
   }

@@ -40,6 +40,7 @@ namespace cni::bridge {
 namespace {
 
 using netlink::Link;
+using netlink::Message;
 namespace reference_spoof_check = nft::reference_spoof_check;
 namespace spoof_check = nft::spoof_check;
 
@@ -96,7 +97,6 @@ void configure_layer3(Job& job, const Attached& attached, const Result& result) 
                      .target = attached.vlan_gateway.value_or(attached.bridge),
                      .own_port = attached.veth.host.ifindex},
                     gateways_of(result), job.rollback);
-    pin_mac(job.host, attached.bridge);
   }
   if (job.conf.ip_masq.any()) {
     masquerade::add(job.host, job.request, job.conf.ip_masq, addresses_of(result), job.rollback);
@@ -133,6 +133,16 @@ void describe_interfaces(Job& job, const Attached& attached, Result& result) {
   if (attached.vlan_gateway) result.interfaces.push_back(describe(*attached.vlan_gateway, ""));
 }
 
+/// What was announced when the link came up the port did not let through yet. Neighbours that knew
+/// an earlier container by the address would go on looking for that. A MAC that is set, if to the
+/// same, is announced again (announce_addresses).
+void announce(Job& job, const Link& container, const Result& result) {
+  if (result.ips.empty()) return;
+  Message again =
+      netlink::change_link(container.ifindex, container.name, {.mac = container.mac}, "announce");
+  job.sandbox.route().transact(again);
+}
+
 Result add(const Request& request) {
   Job job(request);
   if (!job.conf.has_ipam) require_expressible_without_addresses(request.conf.version);
@@ -149,9 +159,10 @@ Result add(const Request& request) {
     set_container_up(job, attached.veth.container);
   }
   describe_interfaces(job, attached, result);
+  announce(job, attached.veth.container, result);
   if (job.conf.dns) result.dns = *job.conf.dns;
   // Last: it is not taken back, since other networks may rely on it by then.
-  if (job.conf.is_gateway) enable_forwarding(gateways_of(result));
+  if (job.conf.is_gateway) enable_forwarding(job.host, gateways_of(result));
   job.rollback.commit();
   return result;
 }

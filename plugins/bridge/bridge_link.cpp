@@ -152,6 +152,16 @@ void undo_gateway(Host& host, const GatewayPlace& place, const IpNet& gateway) {
   host.route().transact(removal);
 }
 
+/// A bridge of another origin follows the port with the lowest MAC, and has none when its last port
+/// goes. The address from before is what its neighbours know, the containers by the gateway.
+bool must_pin_mac(Host& host, const Config& conf, const Link& bridge) {
+  if (has_pinned_mac(bridge) || is_unfinished(bridge)) return false;
+  if (conf.is_gateway) return true;
+  // With a carrier it has a port; ours have higher addresses.
+  return bridge.operstate != IF_OPER_UP &&
+         netlink::list_links(host.route(), bridge.ifindex).empty();
+}
+
 /// A bridge that another network uses is not changed behind its back.
 void switch_filtering_on(Host& host, const Link& bridge, Rollback& rollback) {
   const std::size_t ports = count_ports(host, bridge, 0);
@@ -192,6 +202,10 @@ Link ensure_bridge(Host& host, const Config& conf, Rollback& rollback) {
     switch_filtering_on(host, bridge, rollback);
   }
   netlink::LinkChange change;
+  if (must_pin_mac(host, conf, bridge)) {
+    if (bridge.mac.is_zero()) bridge.mac = Mac::random();
+    change.mac = bridge.mac;
+  }
   if (found.created || is_unfinished(bridge)) {
     change.alias = kOurAlias;
     change.group = 0;
@@ -200,13 +214,15 @@ Link ensure_bridge(Host& host, const Config& conf, Rollback& rollback) {
     // New, or of another ADD that has not come this far. Before it is up: no advertisement is
     // heard.
     sysctl::write(sysctl::link_entry("ipv6", bridge.name, "accept_ra"), "0");
+    // While its own address is being checked nobody could reach the host by it.
+    if (change.alias) sysctl::write(sysctl::link_entry("ipv6", bridge.name, "accept_dad"), "0");
     change.up = true;
   } else if (bridge.alias != kOurAlias) {
     sysctl::write(sysctl::link_entry("ipv6", bridge.name, "accept_ra"), "0");
   }
   const bool promiscuous = (bridge.flags & IFF_PROMISC) != 0;
   if (conf.promisc_mode && !promiscuous) change.promiscuous = true;
-  if (change.up || change.alias || change.promiscuous) {
+  if (change.up || change.alias || change.promiscuous || change.mac) {
     Message setup = netlink::change_link(bridge.ifindex, bridge.name, change);
     host.route().transact(setup);
   }
@@ -229,6 +245,10 @@ void ensure_gateways(Host& host, const Config& conf, const GatewayPlace& place,
     if (there) continue;
     rollback.on_failure(concat("remove gateway ", gateway.text()),
                         [&host, place, gateway] { undo_gateway(host, place, gateway); });
+    // An administrator may have switched IPv6 off for new links.
+    if (!gateway.address.is_v4()) {
+      sysctl::write(sysctl::link_entry("ipv6", target.name, "disable_ipv6"), "0");
+    }
     // Without duplicate address detection: the first packets of the container go to this address.
     Message addition =
         netlink::new_address(target.ifindex, target.name, gateway, netlink::Dad::kSkip);
@@ -238,16 +258,6 @@ void ensure_gateways(Host& host, const Config& conf, const GatewayPlace& place,
 }
 
 bool has_pinned_mac(const Link& bridge) { return bridge.alias == kOurAlias; }
-
-void pin_mac(Host& host, const Link& bridge) {
-  if (has_pinned_mac(bridge)) return;
-  // Two that each write back what they had read before would pin different addresses.
-  const auto lock = lock_bridges(FileLock::Kind::kExclusive);
-  const Link now = netlink::get_link(host.route(), bridge.name);
-  const Mac mac = now.mac.is_zero() ? Mac::random() : now.mac;
-  Message change = netlink::change_link(now.ifindex, now.name, {.mac = mac});
-  host.route().transact(change);
-}
 
 void remove_unused_bridge(Host& host, const std::string& name) {
   const auto lock = lock_bridges(FileLock::Kind::kExclusive);

@@ -19,8 +19,10 @@ namespace cni::bridge {
 /// and a warning, where no lock file can be made.
 [[nodiscard]] std::optional<FileLock> lock_bridges(FileLock::Kind kind);
 
-/// Finds or creates the bridge, up. Throws Error{kConflict} when the name belongs to another kind
-/// of link. `rollback` removes a bridge made here, unless somebody has joined it.
+/// Finds or creates the bridge, up. One of another origin that is to hold our gateway, or has no
+/// port, is given the MAC that it has for good: it would follow its ports. Throws Error{kConflict}
+/// when the name belongs to another kind of link. `rollback` removes a bridge made here, unless
+/// somebody has joined it.
 netlink::Link ensure_bridge(Host& host, const Config& conf, Rollback& rollback);
 
 /// Ports of the bridge other than `own_port` and the ports of VLAN gateways.
@@ -39,10 +41,6 @@ void ensure_gateways(Host& host, const Config& conf, const GatewayPlace& place,
 
 /// Ours were given their MAC when they were made.
 [[nodiscard]] bool has_pinned_mac(const netlink::Link& bridge);
-
-/// A bridge of another origin that holds our gateway gets its MAC pinned, so that it does not
-/// follow its ports.
-void pin_mac(Host& host, const netlink::Link& bridge);
 
 /// Removes the bridge if we created it and nothing is attached to it.
 void remove_unused_bridge(Host& host, const std::string& name);

@@ -5,6 +5,10 @@
 #include <algorithm>
 #include <optional>
 
+#include "attach/layer3.h"
+#include "base/concat.h"
+#include "base/error.h"
+
 namespace cni::bridge {
 namespace {
 
@@ -24,8 +28,15 @@ void add_gateway(const JsonRef& range, std::vector<IpNet>& out) {
 Result complete(const Config& conf, Result result) {
   for (IpConfig& ip : result.ips) {
     ip.interface = kContainerIndex;
+    require_possible_address(ip);
     if (!ip.gateway && conf.is_gateway) {
       ip.gateway = ip.address.address.network(ip.address.prefix).next();
+    }
+    if (conf.is_gateway && *ip.gateway == ip.address.address) {
+      throw Error(
+          ErrorCode::kDelegate,
+          concat("IPAM plugin returned address ", ip.address.text(), " with itself as the gateway"),
+          "the gateway's address is the bridge's");
     }
     if (!conf.is_default_gateway || !ip.gateway) continue;
     const Family family = ip.address.family();

@@ -54,7 +54,7 @@ void create_gateway(Host& host, const Link& bridge, const std::string& name,
                     const std::string& port_name) {
   Message creation = netlink::new_veth(
       {.name = port_name,
-       .mac = Mac::random(),
+       .mac = Mac::random_of_port(),
        .mtu = bridge.mtu,
        .group = netlink::kUnfinishedGroup,
        .master = bridge.ifindex},
@@ -69,6 +69,8 @@ void finish_gateway(Host& host, const Config& conf, const std::string& name,
   const Link port = netlink::get_link(host.route(), port_name);
   set_vlans(host, port, {{conf.vlan, true, true}}, false);
   sysctl::write(sysctl::link_entry("ipv6", name, "accept_ra"), "0");
+  // Nobody could reach it meanwhile.
+  sysctl::write(sysctl::link_entry("ipv6", name, "accept_dad"), "0");
   sysctl::write(sysctl::link_entry("ipv6", port_name, "accept_ra"), "0");
   const std::string alias(kVlanGatewayAlias);
   const netlink::LinkChange change{.up = true, .alias = alias, .group = 0};

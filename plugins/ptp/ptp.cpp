@@ -18,10 +18,12 @@
 #include "attach/layer3.h"
 #include "attach/veth.h"
 #include "base/concat.h"
+#include "base/deadline.h"
 #include "base/error.h"
 #include "host/forwarding.h"
 #include "host/host.h"
 #include "masquerade/masquerade.h"
+#include "netlink/monitor.h"
 #include "plugins.h"
 #include "protocol/chained.h"
 #include "protocol/delegate.h"
@@ -33,6 +35,7 @@ namespace {
 /// The plugin's configuration; docs/plugins/ptp.md describes the keys.
 struct Config {
   masquerade::Settings ip_masq;
+  bool has_ipam = false;   // else there is only the pair of links
   unsigned mtu = 0;        // bytes, 0: the kernel's default
   std::optional<Dns> dns;  // replaces the IPAM plugin's as a whole
 
@@ -46,10 +49,7 @@ Config Config::parse(const Request& request) {
   out.ip_masq = masquerade::Settings::parse(root);
   out.mtu = parse_mtu(root["mtu"]);
   out.dns = parse_dns(root["dns"]);
-  if (root["ipam"]["type"].string_or("").empty()) {
-    throw Error(ErrorCode::kInvalidConfig,
-                "ipam.type: missing, a point-to-point link needs addresses");
-  }
+  out.has_ipam = !root["ipam"]["type"].string_or("").empty();
   return out;
 }
 
@@ -77,18 +77,36 @@ void configure(Job& job, const VethPair& pair, const Result& result) {
   }
 }
 
+/// Packets that the host sends before would wait for an answer to their neighbour solicitation.
+void wait_until_ready(Job& job, const netlink::Link& host_end) {
+  if (netlink::wait_until_operational(job.host.route(), job.host.netns(), host_end)) return;
+  Deadline::expired(concat("link ", quote(host_end.name), " did not come up"));
+}
+
+void set_up(Job& job, const netlink::Link& container) {
+  netlink::Message up = netlink::change_link(container.ifindex, container.name, {.up = true});
+  job.sandbox.route().transact(up);
+}
+
 Result add(const Request& request) {
   Job job(request);
   require_not_attached(job.host, job.sandbox, request.ifname, job.owner);
+  if (!job.conf.has_ipam) require_expressible_without_addresses(request.conf.version);
   auto ipam = ipam::start_add(request, job.rollback);  // works while we make the links
   const VethPair pair = connect(job);
 
-  Result result = complete(ipam::finish_add(*ipam));
-  configure(job, pair, result);
+  Result result;
+  if (ipam) {
+    result = complete(ipam::finish_add(*ipam));
+    configure(job, pair, result);
+  } else {
+    set_up(job, pair.container);
+  }
+  wait_until_ready(job, pair.host);
   result.interfaces = {describe(pair.host, ""), describe(pair.container, request.netns)};
   if (job.conf.dns) result.dns = *job.conf.dns;
   // Last: it is not taken back, since other networks may rely on it by then.
-  enable_forwarding(addresses_of(result));
+  enable_forwarding(job.host, addresses_of(result));
   job.rollback.commit();
   return result;
 }
@@ -106,6 +124,7 @@ void check(const Request& request) {
                 concat("interface ", quote(container.name), " in the container is down"));
   }
   const netlink::Link host_end = check_host_veth(host, *previous, container);
+  if (!conf.has_ipam) return;
   const Result ours = complete(only_interface(*previous, request.ifname));
   check_interface(sandbox, container, ours, container_routes(ours, container.ifindex));
   check_host_end(host, host_end, ours);
@@ -124,7 +143,10 @@ void del(const Request& request) { detach(request, pieces()); }
 void gc(const Request& request, const OwnerSet& valid) { collect(request, valid, pieces()); }
 
 /// Of a configuration that ADD has taken.
-bool has_rules(const Request& request) { return masquerade::is_wanted(request.conf.root()); }
+bool has_rules(const Request& request) {
+  const JsonRef conf = request.conf.root();
+  return masquerade::is_wanted(conf) && !conf["ipam"]["type"].string_or("").empty();
+}
 
 void restore(const Request& request) {
   const Config conf = Config::parse(request);

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "attach/configure_interface.h"
+#include "attach/layer3.h"
 #include "base/concat.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -63,6 +64,7 @@ bool has_route_to(const Result& result, const IpNet& network) {
 Result complete(Result result) {
   for (IpConfig& ip : result.ips) {
     ip.interface = kContainerIndex;
+    require_possible_address(ip);
     if (!ip.gateway) ip.gateway = default_gateway(ip.address);
     if (*ip.gateway != ip.address.address) continue;
     throw Error(ErrorCode::kDelegate, concat("IPAM plugin returned address ", ip.address.text(),

@@ -8,6 +8,7 @@
 #include "base/concat.h"
 #include "plugins/fixture.h"
 #include "support/catch.h"
+#include "support/skip.h"
 #include "support/traffic.h"
 
 using namespace cni::test;  // NOLINT(google-build-using-namespace): the vocabulary under test
@@ -293,4 +294,18 @@ TEST_CASE("bridge VLAN: a hundred thousand ranges are as good as one", "[bridge]
   const Output output = attachment.run("STATUS");
   CHECK(code_of(output) == 7);
   CHECK_THAT(message_of(output), contains("vlanTrunk[100000].id"));
+}
+
+TEST_CASE("bridge VLAN: a kernel without VLAN filtering is told so by name", "[bridge][vlan]") {
+  const TestHost host;
+  const TestSandbox sandbox("c1");
+  const Output probe =
+      run({.argv = {"ip", "link", "add", "probe", "type", "bridge", "vlan_filtering", "1"}});
+  if (probe.ok()) skip("this kernel has VLAN filtering");
+  for (const char* const verb : {"ADD", "STATUS"}) {
+    const Output output =
+        Attachment{.conf = bridge_conf(R"("vlan":5)"), .netns = sandbox.path()}.run(verb);
+    CHECK(code_of(output) == (verb == std::string_view("ADD") ? 100 : 50));
+    CHECK_THAT(message_of(output), contains("CONFIG_BRIDGE_VLAN_FILTERING"));
+  }
 }

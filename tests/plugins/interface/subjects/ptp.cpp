@@ -2,8 +2,5 @@
 // Copyright the cnipp authors
 #include "plugins/interface/subject.h"
 
-const cni::test::Subject cni::test::kSubject{.plugin = "ptp",
-                                             .members = R"("ipMasq":true)",
-                                             .kind = "veth",
-                                             .found_from_host = true,
-                                             .layer2 = false};
+const cni::test::Subject cni::test::kSubject{
+    .plugin = "ptp", .members = R"("ipMasq":true)", .kind = "veth", .found_from_host = true};
