@@ -44,6 +44,9 @@ extern const Plugin plugin;
 namespace cni::static_ipam {
 extern const Plugin plugin;
 }
+namespace cni::tap {
+extern const Plugin plugin;
+}
 namespace cni::tuning {
 extern const Plugin plugin;
 }
@@ -57,7 +60,7 @@ inline constexpr const Plugin* kPlugins[] = {
     &bandwidth::plugin,   &bridge::plugin,     &dummy::plugin,  &firewall::plugin,
     &host_device::plugin, &host_local::plugin, &ipvlan::plugin, &loopback::plugin,
     &macvlan::plugin,     &portmap::plugin,    &ptp::plugin,    &sbr::plugin,
-    &static_ipam::plugin, &tuning::plugin,     &vlan::plugin,
+    &static_ipam::plugin, &tap::plugin,        &tuning::plugin, &vlan::plugin,
 };
 
 }  // namespace cni

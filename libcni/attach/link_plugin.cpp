@@ -238,6 +238,7 @@ void check(const Request& request, const Spec& spec) {
       differs(concat("ipv6: ", entry, " is not 1 in the container"));
     }
   }
+  if (spec.check_inside) spec.check_inside(sandbox.route(), link);
   const Result ours = only_interface(*previous, request.ifname);
   check_interface(sandbox, link, ours);
   ipam::check(request);

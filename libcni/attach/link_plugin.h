@@ -68,6 +68,8 @@ struct Spec {
   /// Throws Error when no further link of this configuration can be made on the lower one, naming
   /// who is in the way.
   std::function<void(netlink::Socket& lower_socket, const netlink::Link& lower)> require_room = {};
+  /// The same for what only the sandbox tells.
+  std::function<void(netlink::Socket& sandbox, const netlink::Link& link)> check_inside = {};
   /// After the link is labelled, before it has addresses and is up. In the sandbox's namespace.
   std::function<void(netlink::Socket& socket, const netlink::Link& link)> finish = {};
 };

@@ -36,7 +36,8 @@ bool connects_everywhere(const std::string& file) {
   const auto plugins = list.root()["plugins"].items();
   if (plugins.back()["type"].string() == "sbr") return false;
   const std::string type = plugins.at(0)["type"].string();
-  return type != "dummy" && type != "host-device" && type != "ipvlan" && type != "vlan";
+  return type != "dummy" && type != "host-device" && type != "ipvlan" && type != "tap" &&
+         type != "vlan";
 }
 
 std::vector<std::string> example_files(bool connecting = false) {
