@@ -72,7 +72,8 @@ std::vector<KernelRoute> kernel_routes(const Result& result, int ifindex) {
     route.dst = route.dst.network();  // the kernel drops the host bits, or refuses them
     if (!seen.insert(route).second) continue;
     out.push_back({.dst = route.dst,
-                   .gateway = route.gw,
+                   // DHCP's way to say: on the link.
+                   .gateway = route.gw && !route.gw->is_unspecified() ? route.gw : std::nullopt,
                    .ifindex = ifindex,
                    .table = route.table.value_or(netlink::kMainTable),
                    .metric = route.priority,

@@ -66,6 +66,9 @@ void detach(const Request& request, std::span<const Piece> pieces) {
   errors.attempt("open netns", [&] {
     sandbox = Sandbox::open_if_exists(request.netns, host, request.netns_override);
   });
+  const auto release = [&] { errors.attempt("release addresses", [&] { ipam::del(request); }); };
+  const bool before = ipam::uses_link(request);
+  if (before) release();
   bool unused = true;
   for (const Piece& piece : pieces) {
     if (!piece.remove) continue;
@@ -75,13 +78,18 @@ void detach(const Request& request, std::span<const Piece> pieces) {
     unused = unused && (gone || !piece.uses_addresses);
   }
   // Never while a device may still use the addresses.
-  if (unused) errors.attempt("release addresses", [&] { ipam::del(request); });
+  if (unused && !before) release();
   errors.throw_if_any();
 }
 
 void collect(const Request& request, const OwnerSet& valid, std::span<const Piece> pieces) {
   Host host;
   ErrorList errors;
+  const auto release = [&] {
+    errors.attempt("collect addresses", [&] { ipam::gc(request, valid); });
+  };
+  const bool before = ipam::uses_link(request);
+  if (before) release();
   bool unused = true;
   for (const Piece& piece : pieces) {
     if (!piece.collect) continue;
@@ -91,7 +99,7 @@ void collect(const Request& request, const OwnerSet& valid, std::span<const Piec
     unused = unused && (gone || !piece.uses_addresses);
   }
   // As in detach; the next GC does it.
-  if (unused) errors.attempt("collect addresses", [&] { ipam::gc(request, valid); });
+  if (unused && !before) release();
   errors.throw_if_any();
 }
 

@@ -158,6 +158,23 @@ Message new_local_route(const IpAddress& address, int ifindex, const std::string
   return message;
 }
 
+Message delete_route(const KernelRoute& route, const std::string& link) {
+  Message message(RTM_DELROUTE, NLM_F_ACK,
+                  concat("delete route ", text(route), " of link ", quote(link)));
+  rtmsg header{};
+  header.rtm_family = route.dst.address.is_v4() ? AF_INET : AF_INET6;
+  header.rtm_dst_len = static_cast<std::uint8_t>(route.dst.prefix);
+  header.rtm_table = static_cast<std::uint8_t>(route.table < 256 ? route.table : 0);
+  header.rtm_scope = RT_SCOPE_NOWHERE;  // any
+  message.header(header);
+  message.put_bytes(RTA_DST, route.dst.address.bytes());
+  message.put_u32(RTA_OIF, static_cast<std::uint32_t>(route.ifindex));
+  message.put_u32(RTA_TABLE, route.table);
+  if (route.gateway) message.put_bytes(RTA_GATEWAY, route.gateway->bytes());
+  if (route.metric != 0) message.put_u32(RTA_PRIORITY, route.metric);
+  return message;
+}
+
 Message new_route(const KernelRoute& route, const std::string& link, Existing existing) {
   Message message(RTM_NEWROUTE,
                   NLM_F_ACK | NLM_F_CREATE | (existing == Existing::kRefuse ? NLM_F_EXCL : 0U),

@@ -39,6 +39,9 @@ enum class Existing : unsigned char { kBeside, kRefuse };
 [[nodiscard]] Message new_route(const KernelRoute& route, const std::string& link,
                                 Existing existing = Existing::kBeside);
 
+/// One with this destination, gateway, table and metric (0: any); ESRCH when there is none.
+[[nodiscard]] Message delete_route(const KernelRoute& route, const std::string& link);
+
 /// The unicast routes out of one link, in all tables, both families.
 [[nodiscard]] std::vector<KernelRoute> list_routes(Socket& socket, int ifindex);
 

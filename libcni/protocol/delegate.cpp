@@ -69,6 +69,20 @@ void run_ipam(const Request& request, Command command,
   }
 }
 
+ipam::Pending start(const Request& request, const std::string& type, Rollback& rollback) {
+  const auto undo = [&request] { ipam::del(request); };
+  const Found found = find(type, request.path);
+  if (const Plugin* const plugin = suite::at(found.info, type)) {
+    rollback.on_failure("release addresses", undo);
+    const log::Step timed(concat("ipam ", type, " ADD"));
+    const log::As as(type);
+    return plugin->add(request);
+  }
+  Delegate pending = Delegate::start(found.path, request, type, Command::kAdd);
+  rollback.on_failure("release addresses", undo);
+  return pending;
+}
+
 }  // namespace
 
 std::string find_plugin(std::string_view type, std::string_view search_path) {
@@ -128,23 +142,23 @@ Result Delegate::wait_result() {
 
 namespace ipam {
 
+bool uses_link(const Request& request) { return suite::uses_link(ipam_type(request)); }
+
 std::optional<Pending> start_add(const Request& request, Rollback& rollback) {
   const std::string type = ipam_type(request);
   if (type.empty()) return std::nullopt;
-  const auto undo = [&request] { del(request); };
-  const Found found = find(type, request.path);
-  if (const Plugin* const plugin = suite::at(found.info, type)) {
-    rollback.on_failure("release addresses", undo);
-    const log::Step timed(concat("ipam ", type, " ADD"));
-    const log::As as(type);
-    return plugin->add(request);
+  if (suite::uses_link(type)) {
+    static_cast<void>(find(type, request.path));  // before anything is made
+    return Later{&request, &rollback};
   }
-  std::optional<Pending> pending = Delegate::start(found.path, request, type, Command::kAdd);
-  rollback.on_failure("release addresses", undo);
-  return pending;
+  return start(request, type, rollback);
 }
 
 Result finish_add(Pending& pending) {
+  if (const auto* const later = std::get_if<Later>(&pending)) {
+    Pending begun = start(*later->request, ipam_type(*later->request), *later->rollback);
+    return finish_add(begun);
+  }
   Result result;
   if (auto* const delegate = std::get_if<Delegate>(&pending)) {
     const log::Step timed("wait for ipam");

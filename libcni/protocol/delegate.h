@@ -48,15 +48,26 @@ class [[nodiscard]] Delegate {
 
 namespace ipam {
 
+/// An ADD that has to wait for the container's interface.
+struct Later {
+  const Request* request;
+  Rollback* rollback;
+};
+
 /// An IPAM ADD: a process under way, or the result of a plugin of our own file, which has run in
-/// this process (protocol/suite.h).
-using Pending = std::variant<Delegate, Result>;
+/// this process (protocol/suite.h), or one that finish_add() begins.
+using Pending = std::variant<Delegate, Result, Later>;
+
+/// Whether the IPAM plugin works over the container's interface: its ADD comes after that is made,
+/// its DEL before it is removed. Of all others the DEL comes when no device has the addresses.
+[[nodiscard]] bool uses_link(const Request& request);
 
 /// Starts it. Unless `rollback` is committed, the address is released again, also when the ADD
 /// itself failed or was never waited for (specification section 4: "DEL after a failed ADD"). A
 /// layer-2 network (no ipam.type) gives nullopt.
 std::optional<Pending> start_add(const Request& request, Rollback& rollback);
-/// Waits; throws Error{kDelegate} when the result holds no address.
+/// Called when the interface is there. Waits; throws Error{kDelegate} when the result holds no
+/// address.
 Result finish_add(Pending& pending);
 
 // The other verbs, to their end; nothing happens in a layer-2 network.

@@ -2,6 +2,7 @@
 // Copyright the cnipp authors
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -29,6 +30,10 @@ struct Plugin {
   /// prevResult: CNI_COMMAND=RESTORE, ours alone, used by `cnitool reload`. Idempotent.
   bool (*has_rules)(const Request&) = nullptr;
   void (*restore)(const Request&) = nullptr;
+  /// Of an IPAM plugin: its ADD and DEL work over the container's interface, which must be there.
+  bool uses_link = false;
+  /// What runs as `<name> daemon`, with the arguments that follow; the exit status.
+  int (*daemon)(std::span<const char* const> arguments) = nullptr;
 };
 
 /// The CNI error object (specification section 5, "Error") as text.

@@ -42,8 +42,12 @@ int run(std::span<const Plugin* const> plugins, std::span<const char* const> arg
   members = plugins;
   const std::string_view name = argv.empty() ? std::string_view() : base_name(argv[0]);
   const Plugin* plugin = find(name);
-  if (plugin == nullptr && argv.size() > 1) plugin = find(argv[1]);
-  return plugin != nullptr ? cni::run(*plugin) : unknown(name);
+  std::size_t next = 1;
+  if (plugin == nullptr && argv.size() > 1) plugin = find(argv[next++]);
+  if (plugin == nullptr) return unknown(name);
+  const bool is_daemon = argv.size() > next && std::string_view(argv[next]) == "daemon";
+  if (plugin->daemon != nullptr && is_daemon) return plugin->daemon(argv.subspan(next + 1));
+  return cni::run(*plugin);
 }
 
 const Plugin* at(const struct stat& file, std::string_view type) noexcept {
@@ -53,6 +57,11 @@ const Plugin* at(const struct stat& file, std::string_view type) noexcept {
   const bool same =
       ::stat("/proc/self/exe", &own) == 0 && own.st_dev == file.st_dev && own.st_ino == file.st_ino;
   return same ? plugin : nullptr;
+}
+
+bool uses_link(std::string_view type) noexcept {
+  const Plugin* const plugin = find(type);
+  return plugin != nullptr && plugin->uses_link;
 }
 
 }  // namespace cni::suite
