@@ -11,6 +11,9 @@ extern const Plugin plugin;
 namespace cni::bridge {
 extern const Plugin plugin;
 }
+namespace cni::dhcp {
+extern const Plugin plugin;
+}
 namespace cni::dummy {
 extern const Plugin plugin;
 }
@@ -57,10 +60,11 @@ extern const Plugin plugin;
 namespace cni {
 
 inline constexpr const Plugin* kPlugins[] = {
-    &bandwidth::plugin,   &bridge::plugin,     &dummy::plugin,  &firewall::plugin,
-    &host_device::plugin, &host_local::plugin, &ipvlan::plugin, &loopback::plugin,
-    &macvlan::plugin,     &portmap::plugin,    &ptp::plugin,    &sbr::plugin,
-    &static_ipam::plugin, &tap::plugin,        &tuning::plugin, &vlan::plugin,
+    &bandwidth::plugin, &bridge::plugin,      &dhcp::plugin,       &dummy::plugin,
+    &firewall::plugin,  &host_device::plugin, &host_local::plugin, &ipvlan::plugin,
+    &loopback::plugin,  &macvlan::plugin,     &portmap::plugin,    &ptp::plugin,
+    &sbr::plugin,       &static_ipam::plugin, &tap::plugin,        &tuning::plugin,
+    &vlan::plugin,
 };
 
 }  // namespace cni

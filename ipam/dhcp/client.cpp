@@ -237,7 +237,7 @@ void Client::begin_again(Time now) {
     discover(now);
     return;
   }
-  const auto factor = std::int64_t{1} << std::min(refusals_, kMaxDoublings);
+  const auto factor = std::int64_t{1} << std::min(refusals_ - 2, kMaxDoublings);
   timer_ = now + spread(std::min(Time(seconds(factor)), settings_.longest_wait));
 }
 
