@@ -22,14 +22,14 @@ namespace {
 
 /// System calls that change no disk, whatever their arguments are.
 const std::set<long> kHarmless = {
-    SYS_brk,          SYS_clock_gettime,  SYS_exit_group,      SYS_faccessat,       SYS_fgetxattr,
-    SYS_flock,        SYS_fstat,          SYS_fstatfs,         SYS_futex,           SYS_getdents64,
-    SYS_getpid,       SYS_getrandom,      SYS_madvise,         SYS_mprotect,        SYS_munmap,
-    SYS_newfstatat,   SYS_pread64,        SYS_prlimit64,       SYS_readlinkat,      SYS_rseq,
-    SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_set_robust_list, SYS_set_tid_address, SYS_setitimer,
-    SYS_sigaltstack,  SYS_statx,
+    SYS_brk,       SYS_clock_gettime, SYS_exit_group,     SYS_faccessat,       SYS_fgetxattr,
+    SYS_flock,     SYS_fstat,         SYS_fstatfs,        SYS_futex,           SYS_getdents64,
+    SYS_getpid,    SYS_getrandom,     SYS_madvise,        SYS_mprotect,        SYS_munmap,
+    SYS_poll,      SYS_newfstatat,    SYS_pread64,        SYS_prlimit64,       SYS_readlinkat,
+    SYS_rseq,      SYS_rt_sigaction,  SYS_rt_sigprocmask, SYS_set_robust_list, SYS_set_tid_address,
+    SYS_setitimer, SYS_sigaltstack,   SYS_statx,
 #ifdef SYS_open  // an old architecture
-    SYS_access,       SYS_arch_prctl,     SYS_lstat,           SYS_readlink,        SYS_stat,
+    SYS_access,    SYS_arch_prctl,    SYS_lstat,          SYS_readlink,        SYS_stat,
 #endif
 };
 

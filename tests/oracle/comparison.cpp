@@ -37,6 +37,8 @@ const std::array kDeliberate = {
     Ignored{"^h route .*dev:\"(cni0|other0)\" dst:\"2001:db8::1?\" .*table:\"local\"",
             "the reference's gateway is still being checked for duplicates"},
     Ignored{"^h file /run/", "lock files"},
+    Ignored{"^h sysctl net/ipv6/conf/(cni0|other0)/accept_dad = 0",
+            "the bridge's own link-local address is usable at once", "bridge"},
     Ignored{"^[hc] link .* (tso_max_size|gso_max_size|tso_max_segs|gro_max_size) = ",
             "of a bridge they follow its ports"},
     Ignored{"^[hc] qdisc ", "order of creation"},

@@ -70,7 +70,7 @@ TEST_CASE("ptp STATUS: 50 and the reason when ADD could not work", "[ptp][status
   const Output missing = status(plugin_conf("ptp", R"("ipam":{"type":"not-there"})"));
   CHECK(code_of(missing) == 50);
   CHECK_THAT(message_of(missing), contains("not-there"));
-  CHECK(code_of(status(plugin_conf("ptp", ""))) == 7);
+  CHECK(status(plugin_conf("ptp", "")).ok());
 
   const TestSandbox sandbox("c1");
   const std::string tiny =

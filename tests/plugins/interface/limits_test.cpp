@@ -20,9 +20,10 @@ TEST_CASE("interface: ids and network names of any length", "[interface][limits]
     network.assign(135, 'n');
     id.assign(64, '7');
   }
-  Attachment attachment =
-      on.attachment(with(subject_conf("1.1.0", network), "ipam",
-                         cni::Json::parse(R"({"type":"host-local","subnet":"10.7.0.0/24"})")));
+  Attachment attachment = on.attachment(
+      with(subject_conf("1.1.0", network), "ipam",
+           cni::Json::parse(
+               R"({"type":"host-local","subnet":"10.1.2.0/24","rangeStart":"10.1.2.100"})")));
   attachment.id = id;
   const cni::Json result = attachment.add();
   CHECK(attachment.run("CHECK", result).ok());
