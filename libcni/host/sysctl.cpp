@@ -69,10 +69,10 @@ std::vector<std::string> split(std::string_view text, std::string_view separator
 void join_ifname(std::vector<std::string>& parts, std::string_view ifname) {
   const std::vector<std::string> name = split(ifname, ".");
   if (name.size() == 1) return;
-  const auto found = std::ranges::search(parts, name);
-  if (found.empty()) return;
-  *found.begin() = ifname;
-  parts.erase(found.begin() + 1, found.end());
+  const auto found = std::search(parts.begin(), parts.end(), name.begin(), name.end());
+  if (found == parts.end()) return;
+  *found = ifname;
+  parts.erase(found + 1, found + static_cast<std::ptrdiff_t>(name.size()));
 }
 
 }  // namespace
