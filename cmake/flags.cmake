@@ -53,3 +53,10 @@ if(CNI_SANITIZE)
   target_compile_options(cni_flags INTERFACE ${sanitize})
   target_link_options(cni_flags INTERFACE ${sanitize})
 endif()
+
+# Coverage for libFuzzer, whose main() only tests/fuzz links.
+if(CNI_FUZZ)
+  set(sanitize -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined)
+  target_compile_options(cni_flags INTERFACE ${sanitize} -O1 -gline-tables-only)
+  target_link_options(cni_flags INTERFACE ${sanitize})
+endif()

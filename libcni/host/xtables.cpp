@@ -76,18 +76,20 @@ std::string_view program(Family family) noexcept {
   return family == Family::kV4 ? "iptables" : "ip6tables";
 }
 
-Ruleset save(Family family, std::string_view table) {
-  const std::string output = run(concat(program(family), "-save"), {"-t", std::string(table)}, {});
+Ruleset parse_ruleset(std::string_view text) {
   Ruleset out;
-  std::string_view rest = output;
-  while (!rest.empty()) {
-    const auto end = rest.find('\n');
-    const std::string_view line = rest.substr(0, end);
-    rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(end == text.npos ? text.size() : end + 1);
     if (line.starts_with("-A ")) out.rules.emplace_back(line);
     if (line.starts_with(":")) out.chains.emplace_back(line.substr(1, line.find(' ') - 1));
   }
   return out;
+}
+
+Ruleset save(Family family, std::string_view table) {
+  return parse_ruleset(run(concat(program(family), "-save"), {"-t", std::string(table)}, {}));
 }
 
 void restore(Family family, std::string_view table, const std::string& commands) {

@@ -23,6 +23,8 @@ struct Ruleset {
   [[nodiscard]] bool has_rule(std::string_view rule) const;
 };
 
+/// What iptables-save printed; lines of other kinds are passed over.
+[[nodiscard]] Ruleset parse_ruleset(std::string_view text);
 /// Throws Error{kNotAvailable} when the program is missing.
 [[nodiscard]] Ruleset save(Family family, std::string_view table);
 /// Carries out lines of iptables-restore all together or not at all. Nothing is run when there are

@@ -65,7 +65,7 @@ std::uint32_t low(std::uint64_t value) noexcept {
 template <typename T>
 T read_struct(std::span<const std::uint8_t> bytes) noexcept {
   T out{};
-  std::memcpy(&out, bytes.data(), std::min(bytes.size(), sizeof out));
+  if (!bytes.empty()) std::memcpy(&out, bytes.data(), std::min(bytes.size(), sizeof out));
   return out;
 }
 
