@@ -150,8 +150,10 @@ void check_routes(netlink::Socket& socket, const Link& link,
   auto installed = netlink::list_routes(socket, link.ifindex);
   std::ranges::sort(installed, {}, &KernelRoute::dst);
   for (const KernelRoute& wanted : routes) {
-    const auto same_dst = std::ranges::equal_range(installed, wanted.dst, {}, &KernelRoute::dst);
-    const bool found = std::ranges::any_of(same_dst, [&](const KernelRoute& have) {
+    // Not equal_range: clang 14 does not take its result with libstdc++ 12.
+    const auto begin = std::ranges::lower_bound(installed, wanted.dst, {}, &KernelRoute::dst);
+    const auto end = std::ranges::upper_bound(installed, wanted.dst, {}, &KernelRoute::dst);
+    const bool found = std::any_of(begin, end, [&](const KernelRoute& have) {
       const bool same_metric = have.metric == netlink::effective_metric(wanted);
       const bool same_scope =
           !wanted.scope || !wanted.dst.address.is_v4() || have.scope == wanted.scope;

@@ -42,6 +42,7 @@ void parse_vlans(const Attributes& specification, std::vector<PortVlan>& out) {
       return;
     }
     std::memcpy(&info, nla_data(item), sizeof info);
+    if (info.vid > kLastVlan) return;  // none: the loop over a range must end
     if ((info.flags & BRIDGE_VLAN_INFO_RANGE_BEGIN) != 0) {
       begin = info.vid;
       return;
