@@ -153,7 +153,7 @@ void add(Socket& socket, const Owner& owner, const Wanted& wanted, const Lives& 
   const Policy policy = policy_of(wanted.addresses, wanted.exclude);
   const Entries entries = entries_of(owner, policy, wanted.addresses);
   const auto quick = [&](Transaction& transaction) {
-    ensure_hook(transaction);
+    ensure_hook_if_missing(socket, transaction);
     add_entries(transaction, policy, entries);
   };
   nft::change(socket, "add masquerading", quick, [&](Transaction& transaction) {

@@ -222,6 +222,15 @@ void ensure_hook(Transaction& transaction) {
   nft::ensure_base_chain(transaction, table(), kPostrouting, kNatHook);
 }
 
+void ensure_hook_if_missing(Socket& socket, Transaction& transaction) {
+  const auto chain = nft::find_base_chain(socket, table(), kPostrouting);
+  if (chain && chain->type == kNatHook.type && chain->hook == kNatHook.number) {
+    nft::wake_table(transaction, table());
+  } else {
+    ensure_hook(transaction);
+  }
+}
+
 void ensure_shared(Socket& socket, Transaction& transaction) {
   add_shared(transaction);
   nft::ensure_rules(socket, transaction, table(), kForward, forward_rules());

@@ -51,6 +51,9 @@ struct Policy {
 /// Wakes the table and puts the hook in its place, where they are not so: for transactions that
 /// take the rest for granted.
 void ensure_hook(nft::Transaction& transaction);
+/// The same, but the chain is only written where a look does not find it at its hook: a chain that
+/// is changed lets the kernel wait for a grace period when the socket is closed.
+void ensure_hook_if_missing(netlink::Socket& socket, nft::Transaction& transaction);
 /// What all policies share.
 void ensure_shared(netlink::Socket& socket, nft::Transaction& transaction);
 void ensure_policy(netlink::Socket& socket, nft::Transaction& transaction, const Policy& policy);
