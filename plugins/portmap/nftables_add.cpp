@@ -139,7 +139,9 @@ std::vector<std::string> add(Socket& socket, const Owner& owner, const Ports& po
     for (const Target& target : ports.targets) {
       create_conditions(transaction, layout, owner, target);
     }
-    if (!ports.opens.empty()) {
+    // Not without a look: a chain that is changed lets the kernel wait for a grace period when the
+    // socket is closed.
+    if (!ports.opens.empty() && !nft::has_chain(socket, layout.table, open_chain(ports.opens))) {
       nft::ensure_chain(transaction, layout.table, open_chain(ports.opens));
     }
     add_entries(transaction, entries);
