@@ -55,10 +55,10 @@ void compare(const netlink::Link& link, std::string_view what, const Names& name
 
 /// Without `master`, chained: the interface of the plugins before. Their result and ours are one in
 /// every verb but ADD.
-void take_previous_interface(const Request& request, link_plugin::Keys& keys) {
-  const auto previous = request.conf.prev_result();
-  if (!keys.lowers.empty() || !previous) return;
-  for (const Interface& interface : previous->interfaces) {
+void take_previous_interface(const Request& request, const Result& previous,
+                             link_plugin::Keys& keys) {
+  if (!keys.lowers.empty()) return;
+  for (const Interface& interface : previous.interfaces) {
     if (interface.name == request.ifname && interface.sandbox == request.netns) continue;
     if (interface.name.empty()) continue;
     if (!keys.lowers.empty()) {
@@ -89,9 +89,10 @@ link_plugin::Spec parse_spec(const Request& request) {
                          .lower = link_plugin::Lower::kDefaultRoute,
                          .fill = [wanted](netlink::Message& data) { netlink::fill(data, wanted); },
                          .require_room = require_room};
-  take_previous_interface(request, spec.keys);
-  const auto previous = request.conf.prev_result();
-  if (previous && !previous->ips.empty()) spec.addresses = link_plugin::Addresses::kPrevResult;
+  if (const auto previous = request.conf.prev_result()) {
+    take_previous_interface(request, *previous, spec.keys);
+    if (!previous->ips.empty()) spec.addresses = link_plugin::Addresses::kPrevResult;
+  }
   spec.check = [wanted](const netlink::Link& link, const netlink::Attributes& data) {
     Ipvlan now;
     netlink::read(data, now);
